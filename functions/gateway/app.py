@@ -1,0 +1,147 @@
+"""The Starlette app: routes, CORS, errors in OpenAI's shape, one log line per request.
+
+Knows no settings and no implementation; `wiring` hands over what it is made of.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.routes.requests import request_id_of
+from gateway.routes.responses import json_response
+
+logger = logging.getLogger("gateway.requests")
+
+EXPOSED_HEADERS = (
+    "x-tokens-before",
+    "x-tokens-after",
+    "x-tokens-saved",
+    "x-cost-before-usd",
+    "x-cost-after-usd",
+    "x-cost-saved-usd",
+    "x-request-id",
+    "x-session-id",
+    "x-memory-status",
+    "x-memory-latency-ms",
+    "x-memory-receipt",
+    "x-memory-retriever",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-tokens",
+    "retry-after",
+)
+
+
+def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
+    """`origins` are exact; with none, no other site's page may call."""
+    middleware = [Middleware(RequestScope)]
+    if origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=list(EXPOSED_HEADERS),
+                max_age=600,
+            )
+        )
+    return Starlette(
+        routes=list(routes),
+        middleware=middleware,
+        exception_handlers={GatewayError: _gateway_error, HTTPException: _http_error},
+    )
+
+
+class RequestScope:
+    """Gives each request its id, turns a crash into OpenAI's 500, and logs one line at the end.
+
+    The line holds no text, token or key: method, the route's pattern, status, milliseconds.
+    """
+
+    def __init__(self, app: ASGIApp, timer: Callable[[], float] = time.perf_counter) -> None:
+        self._app = app
+        self._timer = timer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = self._timer(), 0
+        request_id = request_id_of(Request(scope))
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            logger.error("unhandled %s", _described(error))
+            if status:
+                return  # the answer has begun; left without its end, the server cuts it off
+            await _internal_error()(scope, receive, send_with_id)
+        finally:
+            self._log(scope, request_id, status, self._timer() - started)
+
+    def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = scope.get("route")
+        line = {
+            "event": "api_request",
+            "severity": "ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "INFO",
+            "request_id": request_id,
+            "method": scope["method"],
+            "endpoint": getattr(route, "path", "unmatched"),
+            "status": status,
+            "duration_ms": round(seconds * 1000, 2),
+        }
+        logger.info(orjson.dumps(line).decode())
+
+
+async def _gateway_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)  # noqa: S101  what Starlette registered it for
+    return json_response(error.body(), error.status, error.headers)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    """Starlette's own: no route, or not with this method."""
+    assert isinstance(error, HTTPException)  # noqa: S101  what Starlette registered it for
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        ours: GatewayError = MethodNotAllowed("This method is not allowed here.")
+    else:
+        ours = NotFound("Unknown request URL.", code="unknown_url")
+    return json_response(ours.body(), ours.status, dict(error.headers or {}))
+
+
+def _internal_error() -> Response:
+    return json_response(GatewayError("The server had an error.").body(), 500)
+
+
+def _described(error: BaseException) -> str:
+    """The error's kind and where it arose; never its message, which may quote what was sent."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place, trace = f"{code.co_filename}:{trace.tb_lineno} {code.co_name}", trace.tb_next
+    return f"{type(error).__name__} at {place}"

@@ -1,0 +1,204 @@
+"""What a finished turn adds to its session's log: questions, answers, receipt. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.chat.completion import Completion
+from gateway.chat.economics import Prices
+from gateway.chat.prompt import last_user
+from gateway.chat.threads import aligned, fingerprint_of, hash_of, spoken
+from gateway.chat.turn import Turn
+from gateway.chat.wire import Message, count_message, extras_of, text_of
+from gateway.memory.alignment import Alignment
+from gateway.memory.heads import Head
+from gateway.memory.log import Addition
+from gateway.memory.records import Record, State
+from gateway.tokens.base import Tokenizer
+
+
+def answers(
+    turn: Turn,
+    completion: Completion,
+    tokenizer: Tokenizer,
+    new_id: Callable[[], str],
+    *,
+    interrupted: bool,
+) -> list[Record]:
+    """Every choice that says something; the first is on the branch until history picks another."""
+    question = turn.message_ids.get(len(turn.said) - 1)
+    return [
+        replace(
+            _record(turn, new_id(), choice.message(), tokenizer),
+            parent=question if k else None,
+            state="alternative" if k else "active",
+            interrupted=interrupted,
+        )
+        for k, choice in enumerate(completion.answers())
+    ]
+
+
+def addition(
+    turn: Turn,
+    head: Head,
+    answered: Sequence[Record],
+    receipt: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    *,
+    usage: Mapping[str, Any] | None,
+    answers_are_memories: bool,
+) -> Addition:
+    """The turn as an addition to `head`, which may be newer than the one the turn began with."""
+    alignment = aligned(turn.said, head)
+    asked = _questions(turn, alignment, tokenizer)
+    unstored = frozenset(() if answers_are_memories else (record.id for record in answered))
+    records = [*asked, *answered]
+    carrier = next((i for i, record in enumerate(records) if record.id not in unstored), None)
+    if carrier is not None:
+        records[carrier] = replace(records[carrier], receipt=receipt)
+    return Addition(
+        key=turn.key,
+        records=records,
+        unstored=unstored,
+        states=_states(alignment),
+        block=_block(turn),
+        usage=_usage(turn, usage),
+        fingerprint=None if head.fingerprint else _fingerprint(turn, answered),
+    )
+
+
+def receipt(
+    turn: Turn,
+    completion: Completion,
+    *,
+    completion_tokens: int,
+    finished: float,
+    interrupted: bool,
+    prices: Prices | None,
+) -> dict[str, Any]:
+    """For this answer: every injected message, what was sent, and what it cost."""
+    prompt = turn.prompt
+    return {
+        "id": turn.receipt_id,
+        "session_id": turn.loaded.head.session,
+        "created_at": turn.started,
+        "model": turn.request.model,
+        "status": prompt.status,
+        "retriever": prompt.retriever,
+        "interrupted": interrupted,
+        "lines": [
+            {
+                "id": line.passage.id,
+                "score": round(line.score, 4),
+                "rank": line.rank,
+                "tokens": line.passage.tokens,
+            }
+            for line in prompt.lines
+        ],
+        "layout": dict(prompt.layout),
+        "tokens": {
+            "before": prompt.tokens_before,
+            "after": prompt.tokens_after,
+            "saved": prompt.tokens_saved,
+            "completion": completion_tokens,
+        },
+        "seconds": {
+            "recall": round(prompt.latency_seconds, 6),
+            "total": round(finished - turn.started, 6),
+        },
+        "money_usd": _money(turn, completion, completion_tokens, prices),
+        "usage": completion.usage,
+    }
+
+
+def _questions(turn: Turn, alignment: Alignment, tokenizer: Tokenizer) -> list[Record]:
+    """The request's messages that the log does not have.
+
+    One that stands before a message the log has names its parent, so that it takes its place there;
+    the others follow the end of the branch, whatever that has become meanwhile.
+    """
+    last_matched = max(alignment.matched, default=-1)
+    records = []
+    for i in alignment.new:
+        before = alignment.matched.get(i - 1) or turn.message_ids.get(i - 1)
+        record = _record(turn, turn.message_ids[i], turn.said[i].message, tokenizer)
+        records.append(replace(record, parent=before if i < last_matched else None))
+    return records
+
+
+def _record(turn: Turn, id: str, message: Message, tokenizer: Tokenizer) -> Record:
+    return Record(
+        id=id,
+        session="",
+        sequence=0,
+        parent=None,
+        role=str(message["role"]),
+        content=text_of(message),
+        tokens=count_message(message, tokenizer),
+        at=turn.started,
+        hash=hash_of(turn.owner, message),
+        extras=extras_of(message),
+    )
+
+
+def _states(alignment: Alignment) -> dict[str, State]:
+    states: dict[str, State] = {}
+    states.update(dict.fromkeys(alignment.superseded, "superseded"))
+    states.update(dict.fromkeys(alignment.forked, "forked"))
+    states.update(dict.fromkeys(alignment.revived, "active"))
+    return states
+
+
+def _block(turn: Turn) -> dict[str, str]:
+    """The turn's memory block with the question it belongs to, for a tool loop to repeat."""
+    place = last_user(turn.request.messages)
+    if place is None:
+        return {}
+    return {"for": hash_of(turn.owner, turn.request.messages[place]), "text": turn.prompt.block}
+
+
+def _usage(turn: Turn, usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the upstream said of its prompt cache; `cut` tells whether that prompt was a cut one."""
+    if usage is None:
+        return None
+    return {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "cached_tokens": cached_tokens(usage),
+        "cut": bool(turn.prompt.layout.get("cut")),
+    }
+
+
+def cached_tokens(usage: Mapping[str, Any] | None) -> int:
+    """Prompt tokens the upstream served from its cache: OpenAI's field, or DeepSeek's."""
+    details = (usage or {}).get("prompt_tokens_details")
+    found = details.get("cached_tokens") if isinstance(details, dict) else None
+    found = (usage or {}).get("prompt_cache_hit_tokens") if found is None else found
+    return found if isinstance(found, int) else 0
+
+
+def _fingerprint(turn: Turn, answered: Sequence[Record]) -> str | None:
+    """Of the conversation's beginning, this turn's answer included when it is the first."""
+    answer = [
+        {"role": record.role, "content": record.content, **record.extras} for record in answered[:1]
+    ]
+    return fingerprint_of(turn.owner, [*turn.said, *spoken(turn.owner, answer)])
+
+
+def _money(
+    turn: Turn, completion: Completion, completion_tokens: int, prices: Prices | None
+) -> dict[str, float] | None:
+    """Dollars, net of the upstream's discount for cached tokens; the lexical order costs none."""
+    if prices is None or turn.prompt.money is None:
+        return None
+    usage = completion.usage or {}
+    sent = usage.get("prompt_tokens")
+    sent = sent if isinstance(sent, int) else turn.prompt.tokens_after
+    after = prices.prompt_cost(sent, cached_tokens(completion.usage))
+    before = turn.prompt.money.before
+    return {
+        "before": round(before, 8),
+        "after": round(after, 8),
+        "saved": round(before - after, 8),
+        "completion": round(prices.cost(0, 0, completion_tokens), 8),
+        "retriever": 0.0,
+    }

@@ -1,0 +1,122 @@
+"""Idempotency keys: a request is claimed before any money is spent, its answer kept for a day.
+
+A second request with the key meets 409 while the first is in flight and the stored answer after.
+Keys live under the owner's path, hashed, so nobody can replay another's
+(https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.documents.base import Conflict, Create, Delete, Document, Documents, Set, Update, Write
+from gateway.errors import BadRequest, Contested
+from gateway.memory.records import content_hash, owner_path
+
+KEPT_SECONDS = 24 * 3600.0
+IN_FLIGHT_SECONDS = 330.0  # past the platform's own request timeout nobody is working on it
+MAX_KEY_CHARACTERS = 255
+MAX_STORED_BYTES = 400 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    path: str
+    body_digest: str
+
+
+class Claims:
+    def __init__(self, documents: Documents, clock: Callable[[], float]) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    async def take(self, owner: str, key: str, body: bytes) -> Claim | StoredAnswer:
+        """Claim `key` for this request.
+
+        Raises `Contested` while another request holds it, `BadRequest` when it was used with
+        another body.
+        """
+        if not key or len(key) > MAX_KEY_CHARACTERS:
+            raise BadRequest(
+                f"Idempotency-Key takes 1 to {MAX_KEY_CHARACTERS} characters.",
+                param="Idempotency-Key",
+            )
+        path = f"{owner_path(owner)}/requests/{content_hash(owner, 'request', key, ())}"
+        claim = Claim(path, hashlib.sha256(body).hexdigest())
+        now = self._clock()
+        try:
+            await self._documents.commit(Create(path, _in_flight(claim), now + IN_FLIGHT_SECONDS))
+        except Conflict:
+            return await self._taken(claim, now)
+        return claim
+
+    def kept(self, claim: Claim, answer: StoredAnswer) -> Write:
+        """The write that stores the answer, for the turn's own commit."""
+        fields: dict[str, Any] = {"schema": 1, "state": "done", "digest": claim.body_digest}
+        if len(answer.body) <= MAX_STORED_BYTES:
+            body = base64.b64encode(answer.body).decode()
+            fields |= {"status": answer.status, "headers": answer.headers, "body": body}
+        return Set(claim.path, fields, self._clock() + KEPT_SECONDS)
+
+    async def keep(self, claim: Claim, answer: StoredAnswer) -> None:
+        await self._documents.commit(self.kept(claim, answer))
+
+    async def release(self, claim: Claim) -> None:
+        """Let the key be used again: the request failed and nothing was stored."""
+        await self._documents.commit(Delete(claim.path))
+
+    async def _taken(self, claim: Claim, now: float) -> Claim | StoredAnswer:
+        found = (await self._documents.get(claim.path))[0]
+        if found is None:
+            raise _in_use()  # released between our create and our read
+        if found.expired(now):
+            return await self._take_over(claim, found, now)
+        if found.fields["digest"] != claim.body_digest:
+            raise BadRequest(
+                "This Idempotency-Key was used with another request body.",
+                param="Idempotency-Key",
+                code="idempotency_key_reused",
+            )
+        if found.fields["state"] != "done":
+            raise _in_use()
+        return _answer(found)
+
+    async def _take_over(self, claim: Claim, found: Document, now: float) -> Claim:
+        try:
+            await self._documents.commit(
+                Update(claim.path, _in_flight(claim), found.version, now + IN_FLIGHT_SECONDS)
+            )
+        except Conflict:
+            raise _in_use() from None
+        return claim
+
+
+def _in_flight(claim: Claim) -> dict[str, Any]:
+    return {"schema": 1, "state": "in_flight", "digest": claim.body_digest}
+
+
+def _answer(found: Document) -> StoredAnswer:
+    fields = found.fields
+    if "body" not in fields:
+        raise Contested(
+            "This request was answered before, and its answer was too large to keep.",
+            code="answer_not_kept",
+        )
+    return StoredAnswer(fields["status"], fields["headers"], base64.b64decode(fields["body"]))
+
+
+def _in_use() -> Contested:
+    return Contested(
+        "A request with this Idempotency-Key is in flight.",
+        code="idempotency_key_in_use",
+        retry_after_seconds=1,
+    )

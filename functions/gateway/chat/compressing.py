@@ -1,0 +1,110 @@
+"""`/v1/compress`: steps 1 to 4 of a turn in the contract that other gateways already call.
+
+Fails open: whatever goes wrong after admission, the messages come back as they were, marked
+`compression_skipped`.
+"""
+
+import logging
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from gateway.chat.compression import Compressor, Conversation, Prompt
+from gateway.chat.pipeline import Call
+from gateway.chat.replies import prompt_headers
+from gateway.chat.threads import Spoken, Threads, aligned, spoken
+from gateway.chat.wire import ChatRequest
+from gateway.identity.base import Identity
+from gateway.limits.limiter import Limiter
+from gateway.memory.heads import Head, Owner
+from gateway.memory.log import Loaded
+from gateway.memory.records import new_id
+
+logger = logging.getLogger(__name__)
+
+
+class CompressionDesk:
+    def __init__(
+        self,
+        limiter: Limiter,
+        threads: Threads,
+        compressor: Compressor,
+        clock: Callable[[], float],
+        randomness: Random,
+    ) -> None:
+        self._limiter = limiter
+        self._threads = threads
+        self._compressor = compressor
+        self._clock = clock
+        self._randomness = randomness
+
+    async def compress(
+        self, caller: Identity, request: ChatRequest, call: Call, *, with_memory: bool
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """The answer's fields and headers. It costs a request and no tokens of the limits."""
+        reservation = await self._limiter.admit(caller.subject, 0)
+        tokens = self._compressor.count(request.messages)
+        try:
+            prompt = await self._compressed(caller, request, call, tokens, with_memory)
+        except Exception as error:  # fail open: the caller's own messages are an answer
+            logger.warning("compression skipped: %s", type(error).__name__)
+            prompt = self._compressor.as_sent(request.payload, request.messages, tokens)
+            return _fields(prompt, skipped=True), reservation.headers()
+        return _fields(prompt), {**prompt_headers(prompt), **reservation.headers()}
+
+    async def _compressed(
+        self,
+        caller: Identity,
+        request: ChatRequest,
+        call: Call,
+        tokens: list[int],
+        with_memory: bool,
+    ) -> Prompt:
+        said = spoken(caller.owner, request.messages)
+        loaded = Loaded(Owner(), Head(session=call.session or ""))
+        if with_memory:
+            loaded = await self._threads.find(caller.owner, call.session, said)
+        alignment = aligned(said, loaded.head)
+        conversation = Conversation(
+            owner=caller.owner,
+            payload=request.payload,
+            messages=request.messages,
+            tokens=tokens,
+            said=said,
+            ids={**self._ids(said), **alignment.matched},
+            alignment=alignment,
+            loaded=loaded,
+        )
+        return await self._compressor.compress(conversation, recall=with_memory)
+
+    def _ids(self, said: list[Spoken]) -> dict[int, str]:
+        now = self._clock()
+        return {i: new_id(now, self._randomness.getrandbits) for i in range(len(said))}
+
+
+def _fields(prompt: Prompt, *, skipped: bool = False) -> dict[str, Any]:
+    return {
+        "messages": list(prompt.messages),
+        "tokens_before": prompt.tokens_before,
+        "tokens_after": prompt.tokens_after,
+        "tokens_saved": prompt.tokens_saved,
+        "compression_ratio": _ratio(prompt),
+        "compression_skipped": skipped,
+        "memory": {
+            "status": prompt.status,
+            "retriever": prompt.retriever,
+            "lines": [
+                {
+                    "id": line.passage.id,
+                    "score": round(line.score, 4),
+                    "rank": line.rank,
+                    "tokens": line.passage.tokens,
+                }
+                for line in sorted(prompt.lines, key=lambda line: line.rank)
+            ],
+        },
+    }
+
+
+def _ratio(prompt: Prompt) -> float:
+    return round(prompt.tokens_after / prompt.tokens_before, 4) if prompt.tokens_before else 1.0

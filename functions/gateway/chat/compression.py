@@ -1,0 +1,292 @@
+"""Steps 3 and 4 of a turn: recall what could matter, select under the budget, lay the prompt out.
+
+Knows the retriever and the memory, no upstream and no limits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from gateway.chat.economics import Money, Prices, compare
+from gateway.chat.prompt import (
+    Item,
+    Layout,
+    Line,
+    in_tool_loop,
+    last_user,
+    lay_out,
+    leading_tokens,
+    render,
+    with_block,
+)
+from gateway.chat.threads import Spoken, hash_of
+from gateway.chat.wire import (
+    INSTRUCTIONS,
+    Message,
+    count_extras,
+    count_message,
+    message_of,
+    text_of,
+)
+from gateway.memory.alignment import Alignment
+from gateway.memory.heads import Head
+from gateway.memory.log import Loaded
+from gateway.memory.recall import Candidates, Recall, Scope
+from gateway.retrieval.base import Chunk, Passage
+from gateway.retrieval.lexical import LexicalIndex, rank
+from gateway.retrieval.selection import select
+from gateway.tokens.base import Tokenizer
+
+LINE_OVERHEAD_TOKENS = 36  # id, date, role and JSON around one quoted text; a test holds it
+
+Status = Literal["hit", "miss", "off", "degraded", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionOptions:
+    token_budget: int = 2000
+    recent_turns: int = 6
+    compress_above_tokens: int = 3000
+    scope: Scope = "user"
+    top_k: int = 64
+    floor: float = 0.1
+    prices: Prices | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A request beside what its session holds.
+
+    `tokens` counts each of `messages`; `ids` names the id of each of `said`, stored or yet to be.
+    """
+
+    owner: str
+    payload: Mapping[str, Any]
+    messages: Sequence[Message]
+    tokens: Sequence[int]
+    said: Sequence[Spoken]
+    ids: Mapping[int, str]
+    alignment: Alignment
+    loaded: Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What goes to the upstream and how it came about. Tokens are counted, never guessed."""
+
+    messages: Sequence[Message]
+    changed: bool = False
+    tokens_before: int = 0
+    tokens_after: int = 0
+    status: Status = "off"
+    retriever: str = "none; reason=memory-off"
+    lines: Sequence[Line] = ()
+    block: str = ""
+    segments_skipped: int = 0
+    latency_seconds: float = 0.0
+    money: Money | None = None
+    layout: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def tokens_saved(self) -> int:
+        """Negative when remembered lines of other sessions weigh more than what was cut."""
+        return self.tokens_before - self.tokens_after
+
+
+class Compressor:
+    def __init__(
+        self,
+        recall: Recall,
+        tokenizer: Tokenizer,
+        options: CompressionOptions,
+        clock: Callable[[], float],
+    ) -> None:
+        self._recall = recall
+        self._tokenizer = tokenizer
+        self._clock = clock
+        self.options = options
+
+    def count(self, messages: Sequence[Message]) -> list[int]:
+        return [count_message(message, self._tokenizer) for message in messages]
+
+    def fixed_tokens(self, payload: Mapping[str, Any]) -> int:
+        return count_extras(payload, self._tokenizer)
+
+    def as_sent(
+        self, payload: Mapping[str, Any], messages: Sequence[Message], tokens: Sequence[int]
+    ) -> Prompt:
+        """The prompt left alone: memory is off, or only written."""
+        total = self.fixed_tokens(payload) + sum(tokens)
+        return Prompt(messages, tokens_before=total, tokens_after=total)
+
+    async def compress(self, conversation: Conversation, *, recall: bool = True) -> Prompt:
+        """The prompt with old messages cut and remembered lines brought in.
+
+        Without `recall` only the given messages are ranked, nobody's memory.
+        """
+        started = self._clock()
+        items = _items(conversation)
+        before = self._tokens_before(conversation, items)
+        layout = self._layout(conversation, items, before)
+        if in_tool_loop(conversation.messages):
+            prompt = self._prompt(conversation, layout, before, _repeated_block(conversation))
+            prompt = replace(prompt, retriever="none; reason=tool-loop")
+        else:
+            prompt = await self._with_memory(conversation, layout, before, started, recall)
+        return replace(prompt, latency_seconds=self._clock() - started)
+
+    async def _with_memory(
+        self,
+        conversation: Conversation,
+        layout: Layout,
+        before: int,
+        now: float,
+        recall: bool,
+    ) -> Prompt:
+        query = _query(conversation.messages)
+        found = Candidates([])
+        if recall and query:
+            found = await self._recall.candidates(
+                conversation.owner, conversation.loaded, query, self.options.scope, now
+            )
+        indexes = [*found.indexes, _cut_index(conversation, layout, now)]
+        indexes = [index for index in indexes if index.chunks]
+        lines = self._selected(layout, indexes, query)
+        prompt = self._prompt(conversation, layout, before, render(lines) if lines else "")
+        return replace(
+            prompt,
+            lines=lines,
+            layout={**prompt.layout, "remembered": len(lines)},
+            retriever="lexical; reason=configured" if indexes else "none; reason=no-memory",
+            segments_skipped=found.skipped,
+        )
+
+    def _tokens_before(self, conversation: Conversation, items: Sequence[Item]) -> int:
+        """This session's history plus what was sent, verbatim, each message once."""
+        head = conversation.loaded.head
+        in_hand = {item.id for item in items if item.id}
+        elsewhere = head.tokens - sum(
+            entry.tokens for entry in head.log if entry.active and entry.id in in_hand
+        )
+        tokens = self.fixed_tokens(conversation.payload) + sum(item.tokens for item in items)
+        return tokens + max(0, elsewhere)
+
+    def _layout(self, conversation: Conversation, items: Sequence[Item], before: int) -> Layout:
+        if before <= self.options.compress_above_tokens:
+            return Layout(items)
+        head = conversation.loaded.head
+        first_turn = 0
+        if not conversation.alignment.resent:
+            in_tail = sum(record.role == "user" for record in head.branch())
+            first_turn = max(0, head.turns - in_tail)
+        layout = lay_out(items, first_turn=first_turn, recent=self.options.recent_turns)
+        return Layout(items) if self._cache_is_worth_more(head, items, layout) else layout
+
+    def _cache_is_worth_more(self, head: Head, items: Sequence[Item], layout: Layout) -> bool:
+        """Whether the prefix that the upstream has cached for this session outweighs the cut."""
+        cached = int(head.usage.get("cached_tokens") or 0)
+        if self.options.prices is None or not cached or not layout.cut or head.usage.get("cut"):
+            return False
+        money = compare(
+            self.options.prices,
+            tokens_before=sum(item.tokens for item in items),
+            cached_before=cached,
+            tokens_after=layout.tokens + self.options.token_budget,
+            cached_after=leading_tokens(layout),
+        )
+        return money.before <= money.after
+
+    def _selected(self, layout: Layout, indexes: Sequence[LexicalIndex], query: str) -> list[Line]:
+        if not indexes or not query:
+            return []
+        selected = select(
+            rank(query, indexes),
+            budget_tokens=self.options.token_budget,
+            top_k=self.options.top_k,
+            floor=self.options.floor,
+            exclude={item.id for item in layout.kept if item.id},
+            overhead_tokens=LINE_OVERHEAD_TOKENS,
+        )
+        return [Line(one.passage, one.score, one.rank) for one in selected]
+
+    def _prompt(
+        self, conversation: Conversation, layout: Layout, before: int, block: str
+    ) -> Prompt:
+        messages = with_block([item.message for item in layout.kept], block)
+        after = self.fixed_tokens(conversation.payload) + layout.tokens
+        if block:
+            after += count_message({"role": "user", "content": block}, self._tokenizer)
+        instructions = sum(item.role in INSTRUCTIONS for item in layout.kept)
+        return Prompt(
+            messages=messages,
+            changed=messages != list(conversation.messages),
+            tokens_before=before,
+            tokens_after=after,
+            status="hit" if block else "miss",
+            block=block,
+            money=self._money(conversation.loaded.head, before, after, layout),
+            layout={
+                "instructions": instructions,
+                "verbatim": len(layout.kept) - instructions,
+                "cut": len(layout.cut),
+            },
+        )
+
+    def _money(self, head: Head, before: int, after: int, layout: Layout) -> Money | None:
+        if self.options.prices is None:
+            return None
+        cached = int(head.usage.get("cached_tokens") or 0)
+        return compare(
+            self.options.prices,
+            tokens_before=before,
+            cached_before=cached,
+            tokens_after=after,
+            cached_after=min(cached, leading_tokens(layout)) if layout.cut else cached,
+        )
+
+
+def _items(conversation: Conversation) -> list[Item]:
+    """The conversation at hand: the client's messages, behind the session's recent ones when the
+    client sends only what is new."""
+    ids = {one.position: conversation.ids[i] for i, one in enumerate(conversation.said)}
+    counted = zip(conversation.messages, conversation.tokens, strict=True)
+    sent = [Item(message, tokens, ids.get(i)) for i, (message, tokens) in enumerate(counted)]
+    if conversation.alignment.resent:
+        return sent
+    spoken_at = [i for i, item in enumerate(sent) if item.role not in INSTRUCTIONS]
+    place = spoken_at[0] if spoken_at else len(sent)
+    history = [
+        Item(message_of(record), record.tokens, record.id)
+        for record in conversation.loaded.head.branch()
+        if record.role not in INSTRUCTIONS
+    ]
+    return [*sent[:place], *history, *sent[place:]]
+
+
+def _repeated_block(conversation: Conversation) -> str:
+    """Inside a tool loop the turn's block is repeated byte for byte: no new recall."""
+    block, place = conversation.loaded.head.block, last_user(conversation.messages)
+    if place is None or not block:
+        return ""
+    asked = hash_of(conversation.owner, conversation.messages[place])
+    return block["text"] if block["for"] == asked else ""
+
+
+def _query(messages: Sequence[Message]) -> str:
+    place = last_user(messages)
+    return "" if place is None else text_of(messages[place])
+
+
+def _cut_index(conversation: Conversation, layout: Layout, now: float) -> LexicalIndex:
+    """Messages cut out of the request that no memory holds yet, as chunks like remembered ones."""
+    stored = set(conversation.alignment.matched.values())
+    stored |= {record.id for record in conversation.loaded.head.branch()}
+    chunks: list[list[Passage]] = []
+    for item in layout.cut:
+        text = text_of(item.message)
+        if text and item.id and item.id not in stored:
+            if not chunks or item.role == "user":
+                chunks.append([])
+            session = conversation.loaded.head.key
+            chunks[-1].append(Passage(item.id, session, item.role, text, item.tokens, now))
+    return LexicalIndex([Chunk(tuple(passages)) for passages in chunks])

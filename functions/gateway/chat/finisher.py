@@ -1,0 +1,122 @@
+"""How a turn ends, exactly once.
+
+Stored: the answer with its question, receipt, settlement and idempotency record, in one commit.
+Interrupted: the same, the answer marked. Given up: nothing is stored, reserved tokens return.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gateway.chat.additions import addition, answers, receipt
+from gateway.chat.claims import Claims, StoredAnswer
+from gateway.chat.completion import Completion
+from gateway.chat.economics import Prices
+from gateway.chat.estimates import CompletionSizes
+from gateway.chat.turn import Turn
+from gateway.chat.wire import count_message
+from gateway.documents.base import Write
+from gateway.limits.limiter import Limiter
+from gateway.memory.heads import Head
+from gateway.memory.log import Addition, MessageLog
+from gateway.tokens.base import Tokenizer
+
+
+class Finisher:
+    def __init__(
+        self,
+        log: MessageLog,
+        limiter: Limiter,
+        claims: Claims,
+        tokenizer: Tokenizer,
+        sizes: CompletionSizes,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+        prices: Prices | None,
+        answers_are_memories: bool,
+    ) -> None:
+        self._log = log
+        self._limiter = limiter
+        self._claims = claims
+        self._tokenizer = tokenizer
+        self._sizes = sizes
+        self._clock = clock
+        self._new_id = new_id
+        self._prices = prices
+        self._answers_are_memories = answers_are_memories
+
+    async def remember(
+        self, turn: Turn, completion: Completion, answer: StoredAnswer, *, interrupted: bool = False
+    ) -> None:
+        """Store and settle the turn. Raises what `MessageLog.append` raises.
+
+        A client that left without its answer may use its idempotency key again.
+        """
+        if not interrupted:
+            self._sizes.learn(turn.request.model, self._completion_tokens(completion))
+        used = self._tokens_used(turn, completion)
+        if turn.writes:
+            beside = self._beside(turn, used, None if interrupted else answer)
+            await self._append(turn, completion, beside, interrupted)
+        else:
+            await self._limiter.settle(turn.reservation, used)
+            if turn.claim and not interrupted:
+                await self._claims.keep(turn.claim, answer)
+        if turn.claim and interrupted:
+            await self._claims.release(turn.claim)
+
+    async def give_up(self, turn: Turn, completion: Completion | None = None) -> None:
+        """Nothing is stored; with a `completion` the tokens of what did come are paid for."""
+        used = self._tokens_used(turn, completion) if completion else 0
+        await self._limiter.settle(turn.reservation, used)
+        if turn.claim:
+            await self._claims.release(turn.claim)
+
+    def _tokens_used(self, turn: Turn, completion: Completion) -> int:
+        """The upstream's own count, or ours where it gave none."""
+        total = (completion.usage or {}).get("total_tokens")
+        if isinstance(total, int) and total >= 0:
+            return total
+        return turn.prompt.tokens_after + self._completion_tokens(completion)
+
+    async def _append(
+        self, turn: Turn, completion: Completion, beside: Sequence[Write], interrupted: bool
+    ) -> None:
+        answered = answers(turn, completion, self._tokenizer, self._new_id, interrupted=interrupted)
+        paid = receipt(
+            turn,
+            completion,
+            completion_tokens=self._completion_tokens(completion),
+            finished=self._clock(),
+            interrupted=interrupted,
+            prices=self._prices,
+        )
+
+        def compose(head: Head) -> Addition:
+            composed = addition(
+                turn,
+                head,
+                answered,
+                paid,
+                self._tokenizer,
+                usage=completion.usage,
+                answers_are_memories=self._answers_are_memories,
+            )
+            return replace(composed, beside=beside)
+
+        await self._log.append(turn.owner, turn.loaded.head.session, compose, turn.loaded)
+
+    def _beside(self, turn: Turn, used: int, answer: StoredAnswer | None) -> list[Write]:
+        writes: list[Write] = []
+        if settlement := self._limiter.settlement(turn.reservation, used):
+            writes.append(settlement)
+        if turn.claim and answer:
+            writes.append(self._claims.kept(turn.claim, answer))
+        return writes
+
+    def _completion_tokens(self, completion: Completion) -> int:
+        usage = completion.usage or {}
+        if isinstance(tokens := usage.get("completion_tokens"), int):
+            return tokens
+        choices = completion.choices.values()
+        reasoning = sum(self._tokenizer.count(choice.reasoning) for choice in choices)
+        return reasoning + sum(count_message(one.message(), self._tokenizer) for one in choices)

@@ -1,0 +1,247 @@
+"""One turn, from the request to the stored answer. Read `complete` from top to bottom."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any, Literal
+
+import orjson
+
+from gateway.chat.claims import Claim, Claims, StoredAnswer
+from gateway.chat.completion import Completion
+from gateway.chat.compression import Compressor, Conversation, Prompt
+from gateway.chat.estimates import CompletionSizes, completion_bound, prompt_bound
+from gateway.chat.finisher import Finisher
+from gateway.chat.relay import Relay
+from gateway.chat.replies import Reply, in_openai_shape, passed_back, replayed, turn_headers
+from gateway.chat.threads import Spoken, Threads, aligned, spoken
+from gateway.chat.turn import Turn
+from gateway.chat.wire import ChatRequest
+from gateway.errors import UpstreamFailed
+from gateway.identity.base import Identity
+from gateway.limits.base import Reservation
+from gateway.limits.limiter import Limiter
+from gateway.memory.heads import Head, Owner
+from gateway.memory.log import Loaded
+from gateway.memory.records import new_id
+from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
+
+MemoryMode = Literal["on", "read", "write", "off"]
+EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the caller asked for beside the body. `forwarded` headers are already allow-listed."""
+
+    mode: MemoryMode = "on"
+    session: str | None = None
+    idempotency_key: str | None = None
+    forwarded: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> bool:
+        return self.mode in {"on", "read"}
+
+    @property
+    def writes(self) -> bool:
+        return self.mode in {"on", "write"}
+
+
+class Pipeline:
+    def __init__(
+        self,
+        limiter: Limiter,
+        threads: Threads,
+        compressor: Compressor,
+        claims: Claims,
+        upstream: Upstream,
+        finisher: Finisher,
+        sizes: CompletionSizes,
+        clock: Callable[[], float],
+        randomness: Random,
+    ) -> None:
+        self._limiter = limiter
+        self._threads = threads
+        self._compressor = compressor
+        self._claims = claims
+        self._upstream = upstream
+        self._finisher = finisher
+        self._sizes = sizes
+        self._clock = clock
+        self._randomness = randomness
+
+    async def complete(self, caller: Identity, request: ChatRequest, call: Call) -> Reply:
+        """Answer one chat request. Who is calling (1) the door has found out already."""
+        started = self._clock()
+        tokens = self._compressor.count(request.messages)
+        said = spoken(caller.owner, request.messages)
+
+        # 2. Admit: one write, before any money is spent; the session is read meanwhile.
+        reservation, loaded = await self._admit(caller, request, call, tokens, said)
+        try:
+            claim = await self._claim(caller, request, call)
+            if isinstance(claim, StoredAnswer):
+                await self._limiter.settle(reservation, 0)
+                return replayed(claim)
+            turn = self._turn(caller, request, call, said, reservation, loaded, started, claim)
+        except BaseException:
+            await asyncio.shield(self._limiter.settle(reservation, 0))
+            raise
+
+        try:
+            # 3. Recall what could matter, and 4. compress: select it under the budget.
+            turn = await self._with_prompt(turn, call, tokens)
+            # 5. Complete at the upstream, streamed or whole.
+            response = await self._upstream.send(self._outgoing(turn, call))
+        except BaseException:
+            await asyncio.shield(self._finisher.give_up(turn))
+            raise
+
+        # 6. Remember, inside the response and before its last bytes.
+        return await self._reply(turn, response, call)
+
+    async def _admit(
+        self,
+        caller: Identity,
+        request: ChatRequest,
+        call: Call,
+        tokens: Sequence[int],
+        said: Sequence[Spoken],
+    ) -> tuple[Reservation, Loaded]:
+        bound = completion_bound(request, self._sizes) + prompt_bound(
+            request,
+            tokens,
+            self._compressor.fixed_tokens(request.payload),
+            self._compressor.options,
+            reads=call.reads,
+            names_session=call.session is not None,
+        )
+        admission = asyncio.ensure_future(self._limiter.admit(caller.subject, bound))
+        if call.mode == "off":
+            return await admission, Loaded(Owner(), Head(session=call.session or ""))
+        reading = asyncio.ensure_future(self._threads.find(caller.owner, call.session, said))
+        await asyncio.wait({admission, reading})
+        if admission.exception() is None and reading.exception() is not None:
+            await self._limiter.settle(admission.result(), 0)
+        return admission.result(), reading.result()
+
+    async def _claim(
+        self, caller: Identity, request: ChatRequest, call: Call
+    ) -> Claim | StoredAnswer | None:
+        if call.idempotency_key is None:
+            return None
+        return await self._claims.take(caller.owner, call.idempotency_key, request.raw)
+
+    def _turn(
+        self,
+        caller: Identity,
+        request: ChatRequest,
+        call: Call,
+        said: Sequence[Spoken],
+        reservation: Reservation,
+        loaded: Loaded,
+        started: float,
+        claim: Claim | None,
+    ) -> Turn:
+        bits = self._randomness.getrandbits
+        return Turn(
+            owner=caller.owner,
+            request=request,
+            said=said,
+            message_ids={i: new_id(started, bits) for i in range(len(said))},
+            loaded=loaded,
+            prompt=Prompt(request.messages),
+            reservation=reservation,
+            started=started,
+            key=new_id(started, bits, "k"),
+            receipt_id=new_id(started, bits, "r"),
+            writes=call.writes,
+            claim=claim,
+        )
+
+    async def _with_prompt(self, turn: Turn, call: Call, tokens: Sequence[int]) -> Turn:
+        if not call.reads:
+            sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
+            return replace(turn, prompt=sent)
+        alignment = aligned(turn.said, turn.loaded.head)
+        conversation = Conversation(
+            owner=turn.owner,
+            payload=turn.request.payload,
+            messages=turn.request.messages,
+            tokens=tokens,
+            said=turn.said,
+            ids={**turn.message_ids, **alignment.matched},
+            alignment=alignment,
+            loaded=turn.loaded,
+        )
+        return replace(turn, prompt=await self._compressor.compress(conversation))
+
+    def _outgoing(self, turn: Turn, call: Call) -> UpstreamRequest:
+        body = turn.request.raw if call.mode == "off" else _body(turn)
+        return UpstreamRequest("POST", "chat/completions", call.forwarded, body)
+
+    async def _reply(self, turn: Turn, response: UpstreamResponse, call: Call) -> Reply:
+        headers = {**passed_back(response.headers), **turn_headers(turn)}
+        streamed = response.headers.get("content-type", "").startswith(EVENT_STREAM)
+        if response.status == 200 and streamed:
+            hide_usage = call.mode != "off" and not turn.request.wants_usage
+            relay = Relay(turn, response, self._finisher, hide_usage=hide_usage)
+            return Reply(200, headers, relay)
+        body = await self._read(turn, response)
+        if response.status != 200:
+            await self._finisher.give_up(turn)
+            return _refused(response.status, headers, body, call)
+        completion = _whole(body)
+        if completion is None and call.mode != "off":
+            await self._finisher.give_up(turn)
+            raise UpstreamFailed("The upstream's answer is not a chat completion.")
+        kept = {"content-type": headers.get("content-type", "application/json")}
+        answer = StoredAnswer(200, kept, body)
+        await self._finisher.remember(turn, completion or Completion(), answer)
+        return Reply(200, headers, body)
+
+    async def _read(self, turn: Turn, response: UpstreamResponse) -> bytes:
+        try:
+            return await response.read()
+        except BaseException:
+            await asyncio.shield(self._finisher.give_up(turn))
+            raise
+        finally:
+            await response.close()
+
+
+def _refused(status: int, headers: dict[str, str], body: bytes, call: Call) -> Reply:
+    """The upstream's error with its status; nothing was stored as an answer."""
+    if status < 400:
+        raise UpstreamFailed(f"The upstream answered {status} instead of an answer.")
+    if call.mode == "off":
+        return Reply(status, headers, body)
+    shaped = in_openai_shape(status, body)
+    if shaped != body:
+        headers["content-type"] = "application/json"
+    return Reply(status, headers, shaped)
+
+
+def _body(turn: Turn) -> bytes:
+    """The request with the prompt in place of its messages, and usage asked for on streams."""
+    payload: dict[str, Any] = dict(turn.request.payload)
+    if turn.prompt.changed:
+        payload["messages"] = list(turn.prompt.messages)
+    if turn.request.stream and not turn.request.wants_usage:
+        options = payload.get("stream_options")
+        payload["stream_options"] = {**(options or {}), "include_usage": True}
+    elif not turn.prompt.changed:
+        return turn.request.raw
+    return orjson.dumps(payload)
+
+
+def _whole(body: bytes) -> Completion | None:
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
+        return None
+    return Completion.of_body(payload)

@@ -1,0 +1,139 @@
+"""The answer on its way to the client: bytes as the upstream sent them, the last ones held back
+until the turn is stored.
+
+`Relay` ends its turn exactly once, however the stream ends: stored before `[DONE]` leaves, marked
+interrupted when the client hangs up, given up when the upstream breaks off.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import orjson
+
+from gateway.chat.claims import StoredAnswer
+from gateway.chat.completion import Completion
+from gateway.chat.finisher import Finisher
+from gateway.chat.turn import Turn
+from gateway.errors import GatewayError, UpstreamFailed
+from gateway.upstream.base import UpstreamResponse
+from gateway.upstream.sse import Event, EventSplitter, encode
+
+# A JSON string cannot hold these bytes unescaped, so they are the field wherever they stand.
+NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
+KEPT_FOR_REPLAY_BYTES = 400 * 1024
+
+
+class StreamCut(Exception):
+    """The upstream broke off: the client's connection must not end as if all had come."""
+
+
+class Relay:
+    """One streamed answer. Iterate `chunks`; call `hang_up` when the client has left."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        response: UpstreamResponse,
+        finisher: Finisher,
+        *,
+        hide_usage: bool,
+    ) -> None:
+        self._turn = turn
+        self._response = response
+        self._finisher = finisher
+        self._hide_usage = hide_usage
+        self._splitter = EventSplitter()
+        self._completion = Completion()
+        self._sent = bytearray()
+        self._ending: asyncio.Task[None] | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """What the client gets. Raises `StreamCut` after the error event of a broken answer."""
+        try:
+            async for chunk in self._response.chunks():
+                for event in self._splitter.feed(chunk):
+                    if out := await self._pass(event):
+                        yield self._noted(out)
+            if (rest := self._splitter.flush()) and (out := await self._pass(rest)):
+                yield self._noted(out)
+            if self._ending is None:
+                await self._end_of_stream()
+        except GatewayError as error:
+            if not await self._survived(error):
+                yield encode(orjson.dumps(error.body()))
+            raise StreamCut from error
+        finally:
+            await self._response.close()
+
+    async def hang_up(self) -> None:
+        """The client left: stop the upstream, keep what came, marked interrupted."""
+        await self._response.close()
+        if self._ending is None:
+            answer = StoredAnswer(200, {}, b"")
+            complete = self._completion.complete
+            await self._end(
+                self._finisher.remember(
+                    self._turn, self._completion, answer, interrupted=not complete
+                )
+            )
+        else:
+            await asyncio.shield(self._ending)
+
+    async def _pass(self, event: Event) -> bytes:
+        """The bytes of an event that go to the client; `[DONE]` waits for the turn to be stored."""
+        if event.data is None:
+            return event.raw
+        chunk = self._completion.add_chunk(event.data)
+        if self._completion.done and self._ending is None:
+            self._noted(event.raw)
+            await self._store()
+            return event.raw
+        if chunk is None or not self._hide_usage or "usage" not in chunk:
+            return event.raw
+        return _without_usage(event, chunk)
+
+    async def _end_of_stream(self) -> None:
+        """The upstream said no `[DONE]`: a finish reason is as good, anything less is a cut."""
+        if self._completion.complete:
+            await self._store()
+            return
+        raise UpstreamFailed("The upstream's stream ended before its answer was complete.")
+
+    async def _survived(self, error: GatewayError) -> bool:
+        """End the turn after an error; True when the answer had come whole before it."""
+        if self._ending is not None:
+            return False  # the commit itself failed: the client must learn of it
+        if self._completion.complete:
+            await self._store()
+            return True
+        await self._end(self._finisher.give_up(self._turn, self._completion))
+        return False
+
+    async def _store(self) -> None:
+        headers = {"content-type": self._response.headers["content-type"]}
+        answer = StoredAnswer(200, headers, bytes(self._sent))
+        await self._end(self._finisher.remember(self._turn, self._completion, answer))
+
+    async def _end(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Run the turn's end in a task of its own: no cancellation stops it half-way."""
+        self._ending = asyncio.create_task(ending)
+        await asyncio.shield(self._ending)
+
+    def _noted(self, out: bytes) -> bytes:
+        if self._turn.claim and len(self._sent) <= KEPT_FOR_REPLAY_BYTES:
+            self._sent += out
+        return out
+
+
+def _without_usage(event: Event, chunk: Any) -> bytes:
+    """The event as if usage had not been asked for: its chunk left out, its nulls taken away."""
+    if chunk["usage"] is not None:
+        if not chunk.get("choices"):
+            return b""
+        return encode(orjson.dumps({k: v for k, v in chunk.items() if k != "usage"}))
+    raw, replaced = NULL_USAGE.subn(b"", event.raw)
+    if replaced == 1:
+        return raw
+    return encode(orjson.dumps({k: v for k, v in chunk.items() if k != "usage"}))

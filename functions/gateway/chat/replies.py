@@ -1,0 +1,87 @@
+"""What goes back to the client: status, headers, and a body that is whole or still coming."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from gateway.chat.claims import StoredAnswer
+from gateway.chat.compression import Prompt
+from gateway.chat.relay import Relay
+from gateway.chat.turn import Turn
+
+PASSED_BACK = frozenset(
+    {"content-type", "retry-after", "retry-after-ms", "x-should-retry", "warning"}
+)
+PASSED_BACK_PREFIX = "openai-"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | Relay = field(default=b"")
+
+
+def turn_headers(turn: Turn) -> dict[str, str]:
+    headers = {
+        **prompt_headers(turn.prompt),
+        **turn.reservation.headers(),
+        "x-session-id": turn.loaded.head.session,
+    }
+    if turn.writes:
+        headers["x-memory-receipt"] = turn.receipt_id
+    return {name: value for name, value in headers.items() if value}
+
+
+def prompt_headers(prompt: Prompt) -> dict[str, str]:
+    headers = {
+        "x-tokens-before": str(prompt.tokens_before),
+        "x-tokens-after": str(prompt.tokens_after),
+        "x-tokens-saved": str(prompt.tokens_saved),
+        "x-memory-status": prompt.status,
+        "x-memory-latency-ms": f"{prompt.latency_seconds * 1000:.1f}",
+        "x-memory-retriever": prompt.retriever,
+    }
+    if prompt.money is not None:
+        headers["x-cost-before-usd"] = f"{prompt.money.before:.8f}"
+        headers["x-cost-after-usd"] = f"{prompt.money.after:.8f}"
+        headers["x-cost-saved-usd"] = f"{prompt.money.saved:.8f}"
+    return headers
+
+
+def passed_back(headers: Mapping[str, str]) -> dict[str, str]:
+    """The upstream's headers that reach the client; its request id under a name of its own."""
+    kept = {
+        name: value
+        for name, value in headers.items()
+        if name in PASSED_BACK or name.startswith(PASSED_BACK_PREFIX)
+    }
+    if "x-request-id" in headers:
+        kept["x-upstream-request-id"] = headers["x-request-id"]
+    return kept
+
+
+def in_openai_shape(status: int, body: bytes) -> bytes:
+    """An upstream's error body: as it came where it is an error object, else wrapped in one."""
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        payload = None
+    if isinstance(payload, dict) and payload.get("error"):
+        return body
+    return orjson.dumps(
+        {
+            "error": {
+                "message": f"The upstream answered {status} with a body that is no error object.",
+                "type": "upstream_error",
+                "param": None,
+                "code": None,
+            }
+        }
+    )
+
+
+def replayed(answer: StoredAnswer) -> Reply:
+    headers = {**answer.headers, "idempotent-replayed": "true"}
+    return Reply(answer.status, headers, answer.body)

@@ -1,0 +1,33 @@
+"""What one turn holds while the upstream answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.chat.claims import Claim
+from gateway.chat.compression import Prompt
+from gateway.chat.threads import Spoken
+from gateway.chat.wire import ChatRequest
+from gateway.limits.base import Reservation
+from gateway.memory.log import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`message_ids`, by place in `said`, are given before anything is stored, so that a retried
+    commit keeps them. `key` makes the append idempotent. `writes` is false where memory is only
+    read or off.
+    """
+
+    owner: str
+    request: ChatRequest
+    said: Sequence[Spoken]
+    message_ids: Mapping[int, str]
+    loaded: Loaded
+    prompt: Prompt
+    reservation: Reservation
+    started: float
+    key: str
+    receipt_id: str
+    writes: bool
+    claim: Claim | None = None
+    recall_seconds: float = 0.0

@@ -1,0 +1,61 @@
+"""Counts billed operations around any `Documents`, so that tests assert them as numbers.
+
+Firestore bills a read per document asked for (one at least), a write per document written and a
+delete per document deleted (https://cloud.google.com/firestore/pricing).
+"""
+
+from dataclasses import dataclass
+
+from gateway.documents.base import Delete, Document, Documents, Write, Written
+
+
+@dataclass(slots=True)
+class Operations:
+    reads: int = 0
+    writes: int = 0
+    deletes: int = 0
+
+
+class MeteredDocuments:
+    def __init__(self, inner: Documents) -> None:
+        self._inner = inner
+        self.operations = Operations()
+
+    def reset(self) -> Operations:
+        """The counts so far; counting starts again at zero."""
+        counted, self.operations = self.operations, Operations()
+        return counted
+
+    async def get(self, *paths: str) -> list[Document | None]:
+        self.operations.reads += len(paths)
+        return await self._inner.get(*paths)
+
+    async def commit(self, *writes: Write) -> list[Written]:
+        written = await self._inner.commit(*writes)
+        deletes = sum(isinstance(write, Delete) for write in writes)
+        self.operations.deletes += deletes
+        self.operations.writes += len(writes) - deletes
+        return written
+
+    async def list(
+        self,
+        collection: str,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[Document]:
+        found = await self._inner.list(
+            collection, after=after, before=before, limit=limit, newest_first=newest_first
+        )
+        self.operations.reads += max(1, len(found))
+        return found
+
+    async def delete_tree(self, path: str, *, limit: int = 500) -> int:
+        deleted = await self._inner.delete_tree(path, limit=limit)
+        self.operations.deletes += deleted
+        return deleted
+
+    async def close(self) -> None:
+        await self._inner.close()

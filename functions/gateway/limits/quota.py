@@ -1,0 +1,75 @@
+"""What one request asks of one counted document, and whether it gets it. Pure.
+
+Counting is one write: the units are added first and the values after say what stands. These values
+order concurrent requests. Whoever is admitted keeps its units, so the k-th admitted request of a
+window reads at least k: never more than the limit pass. And of equal requests never fewer: whoever
+reads a value up to the limit is admitted, so the first ones refused read values above it, and what
+they leave until they give it back lies above everyone already admitted. (Of unequal ones, a large
+refused request may make a smaller one refuse in that moment.)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.documents.base import Add
+from gateway.limits.refusal import Refusal
+from gateway.limits.window import (
+    Dimension,
+    Units,
+    Usage,
+    amounts_at,
+    day_name,
+    seconds_to_midnight,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """`name` is the document's place under its day: `subjects/<digest>` or `global/<shard>`."""
+
+    name: str
+    units: Units
+    per_minute: Mapping[Dimension, int]
+    daily_tokens: int = 0
+
+    def adds(self, now: float, sign: int = 1) -> dict[int, Add]:
+        """By day, the writes that count this request; with a `sign` of -1, that give it back."""
+        units: dict[Dimension, int] = {name: sign * count for name, count in self.units.items()}
+        return {
+            part.day: Add(path_of(part.day, self.name), part.amounts, part.drop, part.expires_at)
+            for part in amounts_at(now, units)
+        }
+
+    def refusals(self, usage: Usage, now: float, *, counted: bool) -> list[Refusal]:
+        """Every limit that `usage` leaves no room under; `counted`: it holds this request."""
+        found = [self._minute(name, usage, now, counted) for name in self.per_minute]
+        found.append(self._budget(usage, now, counted))
+        return [refusal for refusal in found if refusal]
+
+    def without_refused(self, usage: Usage) -> Usage:
+        """Requests above the limit are refused ones, not yet given back: they delay nobody."""
+        limit = self.per_minute["requests"]
+        return usage.with_requests_clipped(limit) if limit else usage
+
+    def _minute(
+        self, dimension: Dimension, usage: Usage, now: float, counted: bool
+    ) -> Refusal | None:
+        limit, size = self.per_minute[dimension], self.units[dimension]
+        contents, asked = usage.minute[dimension], 0 if counted else size
+        if not limit or contents.fits(now, asked, limit):
+            return None
+        used = int(contents.used(now)) + asked - size
+        wait = contents.wait_seconds(now, asked, limit)
+        kind = "service" if self.name.startswith("global/") else dimension
+        return Refusal(kind, limit, used, size, wait)
+
+    def _budget(self, usage: Usage, now: float, counted: bool) -> Refusal | None:
+        size = self.units.get("tokens", 0)
+        used = int(usage.tokens_today(now)) - (size if counted else 0)
+        if not self.daily_tokens or used + size <= self.daily_tokens:
+            return None
+        return Refusal("budget", self.daily_tokens, used, size, seconds_to_midnight(now))
+
+
+def path_of(day: int, name: str) -> str:
+    return f"limits/{day_name(day)}/{name}"

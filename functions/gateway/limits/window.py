@@ -1,0 +1,188 @@
+"""Sliding-window arithmetic over five-second buckets. Pure: the clock is passed, no store known.
+
+One document per UTC day holds, for each bucket of the day, `r<bucket>` requests and `t<bucket>`
+tokens, and the day's totals `requests` and `tokens`. The window is the current bucket and the
+twelve before it. The oldest counts whole, so the window covers the last 60 seconds and up to five
+more: never over the limit, at the price of a unit leaving up to five seconds late.
+
+The bucket after the current one is read as well: a writer that is late or whose clock is behind, by
+up to five seconds, still sees everyone who was counted before it.
+
+Buckets are numbered since the epoch here; only a field's name counts them within the day.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Literal
+
+Dimension = Literal["requests", "tokens"]
+Units = Mapping[Dimension, int]
+
+DIMENSIONS: tuple[Dimension, ...] = ("requests", "tokens")
+BUCKET_SECONDS = 5
+BUCKETS_BEFORE = 12
+BUCKETS_AHEAD = 1
+BUCKETS_DROPPED = 60  # five minutes' worth with each write; a day's leftovers stay below 150 KB
+DAY_SECONDS = 86_400
+BUCKETS_PER_DAY = DAY_SECONDS // BUCKET_SECONDS
+DAYS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DayAmounts:
+    """Increments for one day's document; an amount of zero reads."""
+
+    day: int
+    amounts: Mapping[str, float]
+    drop: tuple[str, ...] = ()
+
+    @property
+    def expires_at(self) -> float:
+        return float((self.day + 1 + DAYS_KEPT) * DAY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the window holds in one dimension: (bucket, units), oldest first."""
+
+    buckets: tuple[tuple[int, float], ...] = ()
+
+    def used(self, now: float) -> float:
+        return sum(units for _, units in self._counted(now))
+
+    def fits(self, now: float, size: float, limit: float) -> bool:
+        return self.used(now) + size <= limit
+
+    def wait_seconds(self, now: float, size: float, limit: float) -> float:
+        """Until enough has left the window for `size` to fit, if nothing else comes; 0 if it fits.
+
+        `size` is at most `limit`; a larger one never fits.
+        """
+        excess = self.used(now) + size - limit
+        wait = 0.0
+        for bucket, units in self._counted(now):
+            if excess <= 0:
+                break
+            excess -= units
+            wait = _leaves_at(bucket) - now
+        return wait
+
+    def reset_seconds(self, now: float) -> float:
+        """Until the window is empty."""
+        waits = [_leaves_at(bucket) - now for bucket, units in self._counted(now) if units]
+        return waits[-1] if waits else 0.0
+
+    def clipped(self, limit: float) -> "Contents":
+        """Without what lies above `limit`, taken from the newest buckets."""
+        excess = sum(units for _, units in self.buckets) - limit
+        kept: list[tuple[int, float]] = []
+        for bucket, units in reversed(self.buckets):
+            taken = min(units, max(0, excess))
+            excess -= taken
+            kept.append((bucket, units - taken))
+        return Contents(tuple(reversed(kept)))
+
+    def _counted(self, now: float) -> Iterator[tuple[int, float]]:
+        oldest = bucket_at(now) - BUCKETS_BEFORE
+        return (entry for entry in self.buckets if entry[0] >= oldest)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One counted document as a write told it `at` a time: its window and the day's tokens."""
+
+    at: float
+    minute: Mapping[Dimension, Contents]
+    day_tokens: float = 0
+
+    def tokens_today(self, now: float) -> float:
+        return self.day_tokens if day_of(bucket_at(self.at)) == day_of(bucket_at(now)) else 0
+
+    def with_requests_clipped(self, limit: float) -> "Usage":
+        requests = self.minute["requests"].clipped(limit)
+        return replace(self, minute={**self.minute, "requests": requests})
+
+
+def bucket_at(now: float) -> int:
+    return int(now // BUCKET_SECONDS)
+
+
+def day_of(bucket: int) -> int:
+    return bucket // BUCKETS_PER_DAY
+
+
+def day_name(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def seconds_to_midnight(now: float) -> float:
+    return DAY_SECONDS - now % DAY_SECONDS
+
+
+def field_of(dimension: Dimension, bucket: int) -> str:
+    return f"{dimension[0]}{bucket % BUCKETS_PER_DAY}"
+
+
+def amounts_at(now: float, units: Units) -> list[DayAmounts]:
+    """What counts `units` now and reads the window: today's document first.
+
+    Around midnight the window touches a second day, which is only read.
+    """
+    current = bucket_at(now)
+    today = day_of(current)
+    by_day: dict[int, dict[str, float]] = {today: dict(units.items())}
+    for bucket in _window_at(now):
+        amounts = by_day.setdefault(day_of(bucket), {})
+        for dimension, count in units.items():
+            amounts[field_of(dimension, bucket)] = count if bucket == current else 0
+    drop = _outdated(current, units)
+    return [DayAmounts(day, by_day[day], drop if day == today else ()) for day in by_day]
+
+
+def usage_from(now: float, answers: Mapping[int, Mapping[str, float]]) -> Usage:
+    """The values after the increments of `amounts_at(now, ...)`, by day, put together again."""
+    today = day_of(bucket_at(now))
+    minute = {dimension: _contents(now, dimension, answers) for dimension in DIMENSIONS}
+    return Usage(now, minute, answers[today].get("tokens", 0))
+
+
+def settlement_at(now: float, reserved_at: float, reserved: int, used: int) -> DayAmounts | None:
+    """What corrects `reserved` tokens to `used`.
+
+    The rest is counted now, because a stream may outlive the window that reserved it. A surplus
+    leaves the bucket it was reserved on; once that is out of the window, only the day is corrected.
+    """
+    owed = used - reserved
+    if owed == 0:
+        return None
+    bucket = bucket_at(now if owed > 0 else reserved_at)
+    amounts: dict[str, float] = {"tokens": owed}
+    if bucket >= bucket_at(now) - BUCKETS_BEFORE:
+        amounts[field_of("tokens", bucket)] = owed
+    return DayAmounts(day_of(bucket), amounts)
+
+
+def _window_at(now: float) -> range:
+    current = bucket_at(now)
+    return range(current - BUCKETS_BEFORE, current + BUCKETS_AHEAD + 1)
+
+
+def _leaves_at(bucket: int) -> int:
+    return (bucket + BUCKETS_BEFORE + 1) * BUCKET_SECONDS
+
+
+def _outdated(current: int, units: Units) -> tuple[str, ...]:
+    """Fields of today that no window counts, not even that of a clock one bucket behind."""
+    end = current - BUCKETS_BEFORE - BUCKETS_AHEAD
+    midnight = day_of(current) * BUCKETS_PER_DAY
+    buckets = range(max(midnight, end - BUCKETS_DROPPED), end)
+    return tuple(field_of(dimension, bucket) for bucket in buckets for dimension in units)
+
+
+def _contents(
+    now: float, dimension: Dimension, answers: Mapping[int, Mapping[str, float]]
+) -> Contents:
+    named = ((bucket, field_of(dimension, bucket)) for bucket in _window_at(now))
+    counted = ((bucket, answers[day_of(bucket)].get(name, 0)) for bucket, name in named)
+    return Contents(tuple(entry for entry in counted if entry[1]))

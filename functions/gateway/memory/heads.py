@@ -1,0 +1,136 @@
+"""An owner's document and a session's head: what they hold and how they pack. Pure.
+
+Both are read on every turn, so everything else a turn needs is inside them: the manifest of
+segments in the owner, the recent messages and the log of hashes in the head. The big parts are
+packed as JSON text: one field that no index touches, cheaper to decode than nested maps.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import orjson
+
+from gateway.documents.base import Document, Version
+from gateway.memory.alignment import Entry
+from gateway.memory.records import Record, session_key
+from gateway.memory.segments import Segment
+
+SCHEMA = 1
+LOG_ENTRIES = 512
+APPEND_KEYS = 256
+TITLE_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """`open` lists the sessions that keep a tail, the least recently opened first."""
+
+    sequence: int = 0
+    sessions: int = 0
+    open: Sequence[str] = ()
+    segments: Sequence[Segment] = ()
+    version: Version | None = None
+
+    def packed(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "sequence": self.sequence,
+            "sessions": self.sessions,
+            "open": list(self.open),
+            "segments": _text([segment.packed() for segment in self.segments]),
+        }
+
+    @staticmethod
+    def of(document: Document | None) -> "Owner":
+        if document is None:
+            return Owner()
+        fields = document.fields
+        return Owner(
+            sequence=fields["sequence"],
+            sessions=fields["sessions"],
+            open=tuple(fields["open"]),
+            segments=tuple(Segment.unpacked(one) for one in orjson.loads(fields["segments"])),
+            version=document.version,
+        )
+
+    def with_segments(self, changed: Sequence[Segment]) -> "Owner":
+        by_number = {segment.number: segment for segment in (*self.segments, *changed)}
+        return replace(self, segments=tuple(by_number[number] for number in sorted(by_number)))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One session. `tokens` counts the active branch; `log` lists its newest messages.
+
+    `block` is the memory block of the latest question, `{"for": content hash, "text": ...}`, kept
+    so that a tool loop repeats it byte for byte. `usage` is the upstream's latest own report.
+    `fingerprint` names the pointer document that finds this session without a header.
+    """
+
+    session: str
+    title: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    messages: int = 0
+    turns: int = 0
+    tokens: int = 0
+    sequence: int = 0
+    open: bool = False
+    fingerprint: str | None = None
+    requests: Sequence[str] = ()
+    log: Sequence[Entry] = ()
+    tail: Sequence[Record] = ()
+    block: Mapping[str, str] = field(default_factory=dict)
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    version: Version | None = None
+
+    @property
+    def key(self) -> str:
+        return session_key(self.session)
+
+    @property
+    def earlier_in_log(self) -> bool:
+        return self.messages > len(self.log)
+
+    def branch(self) -> list[Record]:
+        """The tail's messages on the active branch."""
+        return [record for record in self.tail if record.state == "active"]
+
+    def packed(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in PLAIN_FIELDS}
+        state = {
+            "requests": list(self.requests[-APPEND_KEYS:]),
+            "log": [_line(entry) for entry in self.log[-LOG_ENTRIES:]],
+            "tail": [record.packed() for record in self.tail],
+            "block": dict(self.block),
+            "usage": dict(self.usage),
+        }
+        return {"schema": SCHEMA, **plain, "state": _text(state)}
+
+    @staticmethod
+    def of(document: Document | None, session: str) -> "Head":
+        if document is None:
+            return Head(session=session)
+        state = orjson.loads(document.fields["state"])
+        return Head(
+            **{name: document.fields[name] for name in PLAIN_FIELDS},
+            requests=state["requests"],
+            log=[Entry(*line) for line in state["log"]],
+            tail=[Record.unpacked(fields) for fields in state["tail"]],
+            block=state["block"],
+            usage=state["usage"],
+            version=document.version,
+        )
+
+
+PACKED_FIELDS = {"requests", "log", "tail", "block", "usage", "version"}
+PLAIN_FIELDS = tuple(one.name for one in fields(Head) if one.name not in PACKED_FIELDS)
+
+
+def _line(entry: Entry) -> list[Any]:
+    return [entry.hash, entry.id, entry.role, entry.active, entry.tokens]
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()

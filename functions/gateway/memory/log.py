@@ -1,0 +1,373 @@
+"""The message log: append to a session, read it back, delete it, all under the owner's own path.
+
+An append is one commit: a compare-and-set on the session's head and, only when a session opens or
+its tail overflows, on the owner's document too. Losing a race means composing the addition again on
+what won, so two turns at once in one session both survive. A key makes an append idempotent.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+from weakref import WeakValueDictionary
+
+import orjson
+
+from gateway.documents.base import (
+    Conflict,
+    Create,
+    Delete,
+    Document,
+    Documents,
+    Set,
+    StoreUnavailable,
+    Update,
+    Write,
+)
+from gateway.errors import NotFound, TooLarge
+from gateway.memory import fingerprints
+from gateway.memory import segments as packing
+from gateway.memory.alignment import Entry
+from gateway.memory.heads import SCHEMA, TITLE_CHARACTERS, Head, Owner
+from gateway.memory.records import Record, State, owner_path, session_path
+from gateway.memory.segments import Filled, Segment
+
+ATTEMPTS = 16
+FIRST_PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one batched read brings: the owner's document and the session's head."""
+
+    owner: Owner
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What one append brings. Records come without sequence; a parent of None means the last one.
+
+    `unstored` ids enter the log of hashes but not the memory (the preview's answers). `beside` are
+    writes of other rooms that belong to the same commit.
+    """
+
+    key: str
+    records: Sequence[Record] = ()
+    unstored: frozenset[str] = frozenset()
+    states: Mapping[str, State] = field(default_factory=dict)
+    block: Mapping[str, str] | None = None
+    usage: Mapping[str, Any] | None = None
+    fingerprint: str | None = None
+    beside: Sequence[Write] = ()
+
+
+Compose = Callable[[Head], Addition]
+
+
+class MessageLog:
+    def __init__(
+        self, documents: Documents, clock: Callable[[], float], randomness: Random
+    ) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._randomness = randomness
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def load(self, owner: str, session: str) -> Loaded:
+        found = await self._documents.get(owner_path(owner), session_path(owner, session))
+        return Loaded(Owner.of(found[0]), Head.of(found[1], session))
+
+    async def append(
+        self, owner: str, session: str, compose: Compose, loaded: Loaded | None = None
+    ) -> Head:
+        """Commit what `compose` makes of the session's head; returns the head after.
+
+        `compose` runs again on a fresh head when another writer was first. Raises `TooLarge` for a
+        message that no document could hold, `StoreUnavailable` when the store is away or the race
+        is lost `ATTEMPTS` times.
+        """
+        lock = self._locks.setdefault(owner, asyncio.Lock())
+        async with lock:  # spares this process's own turns the race; other processes still race
+            for attempt in range(ATTEMPTS):
+                if loaded is None or attempt:
+                    loaded = await self.load(owner, session)
+                addition = compose(loaded.head)
+                if addition.key in loaded.head.requests:
+                    return loaded.head
+                head, writes = await self._plan(owner, loaded, addition)
+                try:
+                    await self._documents.commit(*writes, *addition.beside)
+                    return head
+                except Conflict:
+                    await asyncio.sleep(self._pause_seconds(attempt))
+        raise StoreUnavailable("The session is too busy; try again.")
+
+    async def messages(self, owner: str, session: str) -> list[Record]:
+        """Every message of the session, all branches, in order. Raises `NotFound`."""
+        loaded = await self.load(owner, session)
+        if loaded.head.version is None:
+            raise NotFound("No such session.", code="session_not_found")
+        key = loaded.head.key
+        found = list(loaded.head.tail)
+        if loaded.head.messages > len(found):
+            for records in await self._segments(owner, loaded.owner.segments):
+                found.extend(record for record in records if record.session == key)
+        return sorted(found, key=lambda record: record.sequence)
+
+    async def sessions(
+        self, owner: str, *, limit: int, after: str | None = None
+    ) -> list[tuple[str, Head]]:
+        """Heads with their document ids, in the order of those ids."""
+        collection = f"{owner_path(owner)}/sessions"
+        found = await self._documents.list(collection, limit=limit, after=after)
+        return [(document.id, Head.of(document, "")) for document in found]
+
+    async def delete_session(self, owner: str, session: str) -> int:
+        """Remove a session with its messages, receipts and pointer; returns how many messages.
+
+        Segments are rewritten one commit each, the head goes last: interrupted anywhere, the same
+        call finishes the work. Raises `NotFound`.
+        """
+        loaded = await self.load(owner, session)
+        if loaded.head.version is None:
+            raise NotFound("No such session.", code="session_not_found")
+        removed = len(loaded.head.tail)
+        for segment in loaded.owner.segments:
+            removed += await self._purge(owner, segment.number, loaded.head.key)
+        await self._drop_head(owner, session)
+        return removed
+
+    async def _plan(
+        self, owner: str, loaded: Loaded, addition: Addition
+    ) -> tuple[Head, list[Write]]:
+        head, state = _with_addition(loaded, addition, self._clock()), loaded.owner
+        leaving, tail = packing.overflow(head.tail)
+        head = replace(head, tail=tail)
+        writes: list[Write] = []
+        if not loaded.head.open:
+            state, sealed = await self._open_session(owner, state, head, writes)
+            leaving = sealed + leaving
+        changed = await self._restated(owner, state, addition.states, loaded.head.tail)
+        if leaving:
+            changed = await self._rolled_over(owner, state, leaving, changed)
+        writes.extend(_segment_write(owner, filled) for filled in changed)
+        state = state.with_segments([filled.segment for filled in changed])
+        if state != loaded.owner:
+            state = replace(state, sequence=max(state.sequence, head.sequence))
+            writes.append(_save(owner_path(owner), state.packed(), state.version))
+        if addition.fingerprint and not loaded.head.fingerprint:
+            pointer = fingerprints.path(owner, addition.fingerprint)
+            writes.append(fingerprints.pointing(pointer, await self._one(pointer), head.session))
+        writes.append(_save(session_path(owner, head.session), head.packed(), head.version))
+        return head, writes
+
+    async def _open_session(
+        self, owner: str, state: Owner, head: Head, writes: list[Write]
+    ) -> tuple[Owner, list[Record]]:
+        """Give the session a tail; past `OPEN_SESSIONS` the one opened first loses its own."""
+        created = head.version is None
+        keys = [key for key in state.open if key != head.key]
+        state = replace(state, sessions=state.sessions + created)
+        sealed: list[Record] = []
+        while len(keys) >= packing.OPEN_SESSIONS:
+            path = f"{owner_path(owner)}/sessions/{keys.pop(0)}"
+            document = await self._one(path)
+            if document is not None:
+                other = Head.of(document, "")
+                sealed.extend(other.tail)
+                closed = replace(other, tail=(), open=False)
+                writes.append(Update(path, closed.packed(), document.version))
+        return replace(state, open=(*keys, head.key)), sealed
+
+    async def _restated(
+        self, owner: str, state: Owner, states: Mapping[str, State], tail: Sequence[Record]
+    ) -> list[Filled]:
+        """Segments rewritten because messages in them changed branch."""
+        inside = {record.id for record in tail}
+        wanted = {id: new for id, new in states.items() if id not in inside}
+        candidates = [one for one in state.segments if any(map(one.may_hold, wanted))]
+        changed = []
+        held = await self._segments(owner, candidates)
+        for segment, records in zip(candidates, held, strict=True):
+            if (restated := packing.with_states(records, wanted)) is not None:
+                changed.append(packing.describe(segment.number, segment.version + 1, restated))
+        return changed
+
+    async def _rolled_over(
+        self, owner: str, state: Owner, leaving: Sequence[Record], changed: Sequence[Filled]
+    ) -> list[Filled]:
+        current = state.segments[-1] if state.segments else None
+        rewritten = {filled.segment.number: filled for filled in changed}
+        if current is None:
+            held: Sequence[Record] = ()
+        elif current.number in rewritten:
+            held = rewritten.pop(current.number).records
+        else:
+            held = (await self._segments(owner, [current]))[0]
+        return [*rewritten.values(), *packing.fill(leaving, current, held)]
+
+    async def _one(self, path: str) -> Document | None:
+        return (await self._documents.get(path))[0]
+
+    async def _segments(self, owner: str, wanted: Sequence[Segment]) -> list[list[Record]]:
+        if not wanted:
+            return []
+        paths = [segment_path(owner, segment.number) for segment in wanted]
+        return [read_segment(document) for document in await self._documents.get(*paths)]
+
+    async def _purge(self, owner: str, number: int, key: str) -> int:
+        for attempt in range(ATTEMPTS):
+            found = await self._documents.get(owner_path(owner), segment_path(owner, number))
+            state, records = Owner.of(found[0]), read_segment(found[1])
+            kept = [record for record in records if record.session != key]
+            if len(kept) == len(records):
+                return 0
+            segment = next(one for one in state.segments if one.number == number)
+            filled = packing.describe(number, segment.version + 1, kept)
+            state = state.with_segments([filled.segment])
+            try:
+                await self._documents.commit(
+                    _segment_write(owner, filled),
+                    _save(owner_path(owner), state.packed(), state.version),
+                )
+                return len(records) - len(kept)
+            except Conflict:
+                await asyncio.sleep(self._pause_seconds(attempt))
+        raise StoreUnavailable("The memory is too busy; try again.")
+
+    async def _drop_head(self, owner: str, session: str) -> None:
+        for attempt in range(ATTEMPTS):
+            loaded = await self.load(owner, session)
+            if loaded.head.version is None:
+                return
+            state = loaded.owner
+            state = replace(
+                state,
+                sessions=max(0, state.sessions - 1),
+                open=tuple(key for key in state.open if key != loaded.head.key),
+            )
+            writes: list[Write] = [
+                _save(owner_path(owner), state.packed(), state.version),
+                Delete(session_path(owner, session), loaded.head.version),
+            ]
+            if loaded.head.fingerprint:
+                pointer = fingerprints.path(owner, loaded.head.fingerprint)
+                writes.append(fingerprints.without(pointer, await self._one(pointer), session))
+            try:
+                await self._documents.commit(*writes)
+                return
+            except Conflict:
+                await asyncio.sleep(self._pause_seconds(attempt))
+        raise StoreUnavailable("The session is too busy; try again.")
+
+    def _pause_seconds(self, attempt: int) -> float:
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+        return self._randomness.uniform(0, longest)
+
+
+def segment_path(owner: str, number: int) -> str:
+    return f"{owner_path(owner)}/segments/{number:08d}"
+
+
+def read_segment(document: Document | None) -> list[Record]:
+    if document is None:
+        return []
+    return [Record.unpacked(fields) for fields in orjson.loads(document.fields["records"])]
+
+
+def _segment_write(owner: str, filled: Filled) -> Write:
+    records = orjson.dumps([record.packed() for record in filled.records]).decode()
+    fields = {"schema": SCHEMA, "version": filled.segment.version, "records": records}
+    return Set(segment_path(owner, filled.segment.number), fields)
+
+
+def _save(path: str, fields: Mapping[str, Any], version: str | None) -> Write:
+    return Create(path, fields) if version is None else Update(path, fields, version)
+
+
+def _with_addition(loaded: Loaded, addition: Addition, now: float) -> Head:
+    """The head with the addition's messages at its end, sequence and parents filled in.
+
+    The sequence is a Lamport clock over what this turn has read of the owner: later than all of it,
+    whatever the clocks of two instances say, and no write of its own.
+    """
+    head = loaded.head
+    records = _placed(loaded, addition)
+    stored = [record for record in records if record.id not in addition.unstored]
+    tail = packing.with_states(head.tail, addition.states) or list(head.tail)
+    log = _with_entries(head.log, records, addition)
+    before = {entry.id: entry for entry in head.log}
+    restated = sum(
+        before[id].tokens * (int(state == "active") - int(before[id].active))
+        for id, state in addition.states.items()
+        if id in before
+    )
+    added = sum(record.tokens for record in stored if record.state == "active")
+    return replace(
+        head,
+        title=head.title or _title(stored),
+        created_at=head.created_at or now,
+        updated_at=now,
+        messages=head.messages + len(stored),
+        turns=head.turns + sum(record.role == "user" for record in stored),
+        tokens=max(0, head.tokens + added + restated),
+        sequence=max((record.sequence for record in records), default=head.sequence),
+        open=True,
+        fingerprint=addition.fingerprint or head.fingerprint,
+        requests=[*head.requests, addition.key],
+        log=log,
+        tail=[*tail, *stored],
+        block=head.block if addition.block is None else addition.block,
+        usage=head.usage if addition.usage is None else addition.usage,
+    )
+
+
+def _placed(loaded: Loaded, addition: Addition) -> list[Record]:
+    head = loaded.head
+    sequence = max(head.sequence, loaded.owner.sequence)
+    last = next((entry.id for entry in reversed(head.log) if entry.active), None)
+    placed = []
+    for record in addition.records:
+        if packing.size(record) > packing.MESSAGE_BYTES:
+            raise TooLarge(
+                f"A message may take {packing.MESSAGE_BYTES // 1024} KiB to be remembered;"
+                " send it with `X-Memory: off` or in parts.",
+                code="message_too_large",
+            )
+        sequence += 1
+        parent = record.parent or last
+        placed.append(replace(record, sequence=sequence, parent=parent, session=head.key))
+        if record.state == "active" and record.parent is None:
+            last = record.id
+    return placed
+
+
+def _with_entries(
+    log: Sequence[Entry], records: Sequence[Record], addition: Addition
+) -> list[Entry]:
+    """The log with changed states and the new messages, each after the parent it names."""
+    entries = [
+        replace(entry, active=addition.states[entry.id] == "active")
+        if entry.id in addition.states
+        else entry
+        for entry in log
+    ]
+    named = {record.id for record in addition.records if record.parent is not None}
+    for record in records:
+        tokens = 0 if record.id in addition.unstored else record.tokens
+        entry = Entry(record.hash, record.id, record.role, record.state == "active", tokens)
+        entries.insert(_place(entries, record.parent if record.id in named else None), entry)
+    return entries
+
+
+def _place(entries: Sequence[Entry], parent: str | None) -> int:
+    following = (i + 1 for i, entry in enumerate(entries) if entry.id == parent)
+    return next(following, len(entries)) if parent else len(entries)
+
+
+def _title(records: Sequence[Record]) -> str:
+    first = next((record.content for record in records if record.role == "user"), "")
+    return " ".join(first.split())[:TITLE_CHARACTERS]

@@ -1,0 +1,169 @@
+"""What could be remembered for a question: candidate chunks of all the owner's sessions, indexed.
+
+Segments are immutable at a version, so an instance keeps the indexes of those it has read, bounded
+in bytes; the manifest, read fresh on every turn, says which version counts, so a stale cache can
+bring nothing back. Past `MAX_SEGMENTS`, term sketches choose which segments are worth reading.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.documents.base import Document, Documents
+from gateway.memory.heads import Head
+from gateway.memory.log import Loaded, read_segment, segment_path
+from gateway.memory.records import Record, owner_path
+from gateway.memory.segments import Segment, turns
+from gateway.retrieval.base import Chunk, Passage
+from gateway.retrieval.lexical import LexicalIndex
+from gateway.retrieval.sketch import Sketch, choose
+from gateway.retrieval.terms import terms
+
+MAX_SEGMENTS = 8
+INDEX_BYTES_PER_TEXT_BYTE = 6  # measured: tests/benchmarks/lexical_recall.py
+NEVER = float("inf")
+
+Scope = Literal["user", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Indexes to rank over; `skipped` segments were not read because their sketch says so."""
+
+    indexes: Sequence[LexicalIndex]
+    skipped: int = 0
+
+    @property
+    def chunks(self) -> Iterable[Chunk]:
+        return (chunk for index in self.indexes for chunk in index.chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    index: LexicalIndex
+    good_until: float
+    bytes: int
+
+
+class IndexCache:
+    """Least recently used indexes of one instance, keyed by path, version and session filter."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[tuple[str, ...], _Cached] = OrderedDict()
+
+    def get(self, key: tuple[str, ...], now: float) -> LexicalIndex | None:
+        cached = self._entries.get(key)
+        if cached is None or cached.good_until <= now:
+            return None
+        self._entries.move_to_end(key)
+        return cached.index
+
+    def put(self, key: tuple[str, ...], records: Sequence[Record], now: float) -> LexicalIndex:
+        index = LexicalIndex(chunks(records, now))
+        ends = [record.expires_at for record in records if (record.expires_at or 0) > now]
+        weight = INDEX_BYTES_PER_TEXT_BYTE * sum(len(record.content) for record in records)
+        self._forget(key)
+        self._entries[key] = _Cached(
+            index, min((end for end in ends if end), default=NEVER), weight
+        )
+        self._bytes += weight
+        while self._bytes > self._max_bytes and len(self._entries) > 1:
+            self._forget(next(iter(self._entries)))
+        return index
+
+    def _forget(self, key: tuple[str, ...]) -> None:
+        if gone := self._entries.pop(key, None):
+            self._bytes -= gone.bytes
+
+
+class Recall:
+    def __init__(self, documents: Documents, cache: IndexCache) -> None:
+        self._documents = documents
+        self._cache = cache
+
+    async def candidates(
+        self, owner: str, loaded: Loaded, query: str, scope: Scope, now: float
+    ) -> Candidates:
+        """Everything rankable for `query`, the session's own tail included."""
+        only = loaded.head.key if scope == "session" else ""
+        segments, skipped = self._chosen(owner, loaded.owner.segments, query, only, now)
+        tails = [] if only else [key for key in loaded.owner.open if key != loaded.head.key]
+        paths = {segment_path(owner, one.number): one for one in segments}
+        wanted = [
+            path for path, one in paths.items() if not self._has(path, one.version, only, now)
+        ]
+        heads = [f"{owner_path(owner)}/sessions/{key}" for key in tails]
+        found = await self._documents.get(*wanted, *heads) if wanted or heads else []
+        read = dict(zip([*wanted, *heads], found, strict=True))
+        indexes = [self._tail(loaded.head, owner, now)]
+        indexes += [self._tail(Head.of(read[path], ""), owner, now) for path in heads if read[path]]
+        indexes += [
+            self._segment(path, one, read.get(path), only, now) for path, one in paths.items()
+        ]
+        return Candidates([index for index in indexes if index.chunks], skipped)
+
+    def _chosen(
+        self, owner: str, segments: Sequence[Segment], query: str, only: str, now: float
+    ) -> tuple[Sequence[Segment], int]:
+        """All segments while there are few; else those cached and those the sketches favour."""
+        filled = [segment for segment in segments if segment.count]
+        if len(filled) <= MAX_SEGMENTS:
+            return filled, 0
+        sketches = [Sketch.from_text(segment.sketch) for segment in filled]
+        numbers = set(choose(list(terms(query)), sketches, MAX_SEGMENTS))
+        kept = [
+            segment
+            for i, segment in enumerate(filled)
+            if i in numbers
+            or self._has(segment_path(owner, segment.number), segment.version, only, now)
+        ]
+        return kept, len(filled) - len(kept)
+
+    def _has(self, path: str, version: int, only: str, now: float) -> bool:
+        return self._cache.get((path, str(version), only), now) is not None
+
+    def _segment(
+        self, path: str, segment: Segment, document: Document | None, only: str, now: float
+    ) -> LexicalIndex:
+        key = (path, str(segment.version), only)
+        if (cached := self._cache.get(key, now)) is not None:
+            return cached
+        if document is None:
+            return LexicalIndex([])
+        records = [one for one in read_segment(document) if not only or one.session == only]
+        if document.fields["version"] != segment.version:
+            return LexicalIndex(chunks(records, now))  # rewritten since the manifest was read
+        return self._cache.put(key, records, now)
+
+    def _tail(self, head: Head, owner: str, now: float) -> LexicalIndex:
+        if head.version is None or not head.tail:
+            return LexicalIndex([])
+        key = (f"{owner_path(owner)}/sessions/{head.key}", head.version, "tail")
+        return self._cache.get(key, now) or self._cache.put(key, head.tail, now)
+
+
+def chunks(records: Sequence[Record], now: float) -> list[Chunk]:
+    """Rankable messages as chunks: a user message with its reply, never across sessions."""
+    found: list[Chunk] = []
+    for run in _runs(records):
+        for turn in turns(run):
+            passages = tuple(_passage(record) for record in turn if record.rankable(now))
+            if passages:
+                found.append(Chunk(passages))
+    return found
+
+
+def _runs(records: Sequence[Record]) -> list[list[Record]]:
+    runs: list[list[Record]] = []
+    for record in records:
+        if not runs or runs[-1][-1].session != record.session:
+            runs.append([])
+        runs[-1].append(record)
+    return runs
+
+
+def _passage(record: Record) -> Passage:
+    return Passage(record.id, record.session, record.role, record.content, record.tokens, record.at)

@@ -1,0 +1,5 @@
+"""t"""
+import re
+W = re.compile(r"\w+")
+def terms(text: str) -> list[str]:
+    return W.findall(text.casefold())

@@ -1,0 +1,123 @@
+"""Every setting, named once, with its default. Read by `main` and the wiring only.
+
+From the environment and, locally, from `.env`. The names of the systems this service grew out of
+are taken as aliases where they mean the same.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MAX_RECENT_TURNS = 12  # a session's head keeps 24 turns, and the window is up to twice as long
+
+
+def _named(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+
+    # Identity
+    google_client_id: str = ""
+    google_hosted_domain: str = ""
+    google_certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
+    api_keys: SecretStr = Field(
+        SecretStr(""), validation_alias=_named("API_KEYS", "MEMORY_API_KEYS")
+    )
+    development_issuer: bool = False
+    development_key_file: Path = Path(".local/development-issuer.pem")
+
+    # Upstream
+    upstream_base: str = ""
+    upstream_api_key: SecretStr = SecretStr("")
+    request_timeout_seconds: float = Field(30.0, gt=0)
+    upstream_timeout_seconds: float = Field(60.0, gt=0)
+    price_prompt_per_million: float = Field(0.0, ge=0)
+    price_cached_prompt_per_million: float = Field(0.0, ge=0)
+    price_completion_per_million: float = Field(0.0, ge=0)
+
+    # Limits
+    requests_per_minute: int = Field(
+        60, ge=0, validation_alias=_named("REQUESTS_PER_MINUTE", "RATE_LIMIT_RPM")
+    )
+    tokens_per_minute: int = Field(
+        20_000, ge=0, validation_alias=_named("TOKENS_PER_MINUTE", "RATE_LIMIT_TPM")
+    )
+    global_requests_per_minute: int = Field(
+        200,
+        ge=0,
+        validation_alias=_named("GLOBAL_REQUESTS_PER_MINUTE", "MEMORY_GLOBAL_RATE_LIMIT"),
+    )
+    global_limit_shards: int = Field(4, ge=1, le=64)
+    daily_token_budget: int = Field(0, ge=0)
+    limiter_failure: Literal["closed", "open"] = "closed"
+
+    # Store
+    store_url: str = "sqlite:///memory-ops.db"
+    max_memory_mb: int = Field(100, ge=1)
+
+    # Memory
+    retriever_url: str = "lexical:"
+    memory_token_budget: int = Field(2000, ge=0)
+    memory_recent_turns: int = Field(6, ge=1, le=MAX_RECENT_TURNS)
+    memory_compress_above_tokens: int = Field(3000, ge=0)
+    memory_scope: Literal["user", "session"] = "user"
+    memory_score_floor: float = Field(0.1, ge=0, le=1)
+    top_k: int = Field(64, ge=1)
+    tokenizer: Literal["o200k_base", "cl100k_base"] = "o200k_base"
+
+    # Service
+    allowed_origins: str = Field(
+        "", validation_alias=_named("ALLOWED_ORIGINS", "MEMORY_ALLOWED_ORIGINS")
+    )
+    max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    max_message_characters: int = Field(10_000, ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    debug: bool = False
+    environment: str = "development"
+
+    # Set by Cloud Run itself
+    k_service: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_rates(cls, values: Mapping[str, object]) -> dict[str, object]:
+        """`MEMORY_GLOBAL_RATE_LIMIT=200/minute` was the older system's spelling."""
+        accepted = dict(values)
+        for name, value in values.items():
+            if name.lower() == "memory_global_rate_limit" and isinstance(value, str):
+                accepted[name] = value.removesuffix("/minute")
+        return accepted
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        """Refuse to start rather than serve without a way to sign in or a store that lasts."""
+        if not self.in_production:
+            return self
+        if not (self.google_client_id or self.api_keys.get_secret_value()):
+            raise ValueError("no way to sign in: set GOOGLE_CLIENT_ID or API_KEYS")
+        if self.development_issuer:
+            raise ValueError("DEVELOPMENT_ISSUER lets anyone in: never on Cloud Run")
+        if self.store_url.startswith("sqlite:"):
+            raise ValueError("STORE_URL=sqlite: would be lost with the instance: use firestore://")
+        return self
+
+    @property
+    def in_production(self) -> bool:
+        return bool(self.k_service)
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        return _listed(self.google_client_id)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        return _listed(self.allowed_origins)
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in text.split(",") if part.strip())

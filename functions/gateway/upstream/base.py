@@ -1,0 +1,44 @@
+"""The upstream port: one HTTP exchange with whatever answers, as bytes in and bytes out."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """`path` is relative to the base (`chat/completions`); `headers` are already allow-listed."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class UpstreamResponse(Protocol):
+    """An answer whose status and headers have arrived and whose body may still be coming."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises `UpstreamFailed` when cut, `UpstreamTimedOut` if stalled."""
+
+    async def read(self) -> bytes: ...
+
+    async def close(self) -> None:
+        """Release the connection; safe to call twice and in the middle of the body."""
+
+
+class Upstream(Protocol):
+    answers_are_memories: bool
+    """Whether an answer is worth remembering (the preview's are not)."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Send and wait for the status line and headers.
+
+        Raises `UpstreamFailed` (no connection, protocol broken) or `UpstreamTimedOut` (no first
+        byte within the request timeout). A 4xx or 5xx is an answer, not an exception.
+        """
+
+    async def close(self) -> None: ...

@@ -1,0 +1,179 @@
+"""The one place that names implementations: settings in, a served app out."""
+
+import logging
+import time
+from random import Random, SystemRandom
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gateway.app import build_app
+from gateway.chat.claims import Claims
+from gateway.chat.compressing import CompressionDesk
+from gateway.chat.compression import CompressionOptions, Compressor
+from gateway.chat.economics import Prices
+from gateway.chat.estimates import CompletionSizes
+from gateway.chat.finisher import Finisher
+from gateway.chat.pipeline import Pipeline
+from gateway.chat.prompt import OPENING
+from gateway.chat.threads import Threads
+from gateway.documents.base import Documents
+from gateway.documents.sqlite import SqliteDocuments
+from gateway.identity.base import Authenticator
+from gateway.identity.development import DevelopmentIssuer
+from gateway.identity.google import CertificateSource, GoogleVerifier
+from gateway.identity.keys import KeyVerifier, parse_keys
+from gateway.limits.base import Limits
+from gateway.limits.limiter import Limiter
+from gateway.memory.intake import Intake
+from gateway.memory.log import MessageLog
+from gateway.memory.recall import IndexCache, Recall
+from gateway.memory.receipts import Receipts
+from gateway.memory.records import new_id
+from gateway.routes.chat import chat_routes
+from gateway.routes.development import development_routes
+from gateway.routes.health import health_routes
+from gateway.routes.memory import MemoryRoutes
+from gateway.routes.models import Models
+from gateway.settings import Settings
+from gateway.tokens.base import Tokenizer
+from gateway.tokens.rs_bpe import RsBpeTokenizer
+from gateway.upstream.base import Upstream
+from gateway.upstream.openai import OpenAIUpstream, make_client
+from gateway.upstream.preview import PreviewUpstream
+
+VERSION = "0.1.0"
+MEGABYTE = 1_000_000
+
+
+def build(settings: Settings) -> Starlette:
+    """The gateway as a Starlette app. Opens nothing: files and sockets wait for the first use."""
+    logging.basicConfig(level=settings.log_level, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every URL
+    return build_app(_routes(settings, SystemRandom()), sorted(settings.origins))
+
+
+def _routes(settings: Settings, randomness: Random) -> list[Route]:
+    clock = time.time
+    client = make_client()
+    documents = documents_from(settings.store_url)
+    tokenizer = RsBpeTokenizer(settings.tokenizer)
+    upstream = upstream_from(settings, client, tokenizer)
+    door = _door(settings, client)
+    limiter = Limiter(documents, clock, _limits(settings), settings.limiter_failure, randomness)
+    log = MessageLog(documents, clock, randomness)
+    threads = Threads(documents, log, randomness)
+    cache = IndexCache(settings.max_memory_mb * MEGABYTE)
+    options = _compression(settings)
+    compressor = Compressor(Recall(documents, cache), tokenizer, options, clock)
+    claims, sizes = Claims(documents, clock), CompletionSizes()
+    finisher = Finisher(
+        log,
+        limiter,
+        claims,
+        tokenizer,
+        sizes,
+        clock,
+        lambda: new_id(clock(), randomness.getrandbits),
+        options.prices,
+        upstream.answers_are_memories,
+    )
+    pipeline = Pipeline(
+        limiter, threads, compressor, claims, upstream, finisher, sizes, clock, randomness
+    )
+    desk = CompressionDesk(limiter, threads, compressor, clock, randomness)
+    memory = MemoryRoutes(
+        door,
+        log,
+        Intake(log, clock, randomness),
+        Receipts(documents),
+        tokenizer,
+        max_body_bytes=settings.max_body_bytes,
+        max_message_characters=settings.max_message_characters,
+    )
+    return [
+        *health_routes(VERSION),
+        *chat_routes(door, pipeline, desk, settings.max_body_bytes),
+        *memory.routes(),
+        *Models(door, upstream, clock).routes(),
+        *_development(settings),
+    ]
+
+
+def documents_from(url: str) -> Documents:
+    """`sqlite:///relative.db`, `sqlite:////absolute.db`, with `?synchronous=FULL`."""
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
+        raise ValueError("STORE_URL is sqlite:///FILE")
+    synchronous = parse_qs(parts.query).get("synchronous", ["NORMAL"])[0]
+    return SqliteDocuments(parts.path[1:], synchronous)
+
+
+def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Tokenizer) -> Upstream:
+    """The upstream at `UPSTREAM_BASE`; empty or `preview:` means the preview."""
+    if settings.upstream_base in {"", "preview:"}:
+        return PreviewUpstream(tokenizer.count, OPENING, time.time)
+    return OpenAIUpstream(
+        settings.upstream_base,
+        settings.upstream_api_key.get_secret_value() or None,
+        client,
+        settings.request_timeout_seconds,
+        settings.upstream_timeout_seconds,
+    )
+
+
+def _door(settings: Settings, client: httpx.AsyncClient) -> Authenticator:
+    certificates = CertificateSource(client, settings.google_certs_url, time.time)
+    return Authenticator(
+        [
+            KeyVerifier(parse_keys(settings.api_keys.get_secret_value())),
+            GoogleVerifier(
+                settings.audiences,
+                certificates,
+                time.time,
+                settings.google_hosted_domain or None,
+            ),
+        ]
+    )
+
+
+def _development(settings: Settings) -> list[Route]:
+    if not settings.development_issuer:
+        return []
+    issuer = DevelopmentIssuer(settings.development_key_file, time.time)
+    return development_routes(issuer, min(settings.audiences, default=""))
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
+        global_requests_per_minute=settings.global_requests_per_minute,
+        global_shards=settings.global_limit_shards,
+        daily_token_budget=settings.daily_token_budget,
+    )
+
+
+def _compression(settings: Settings) -> CompressionOptions:
+    return CompressionOptions(
+        token_budget=settings.memory_token_budget,
+        recent_turns=settings.memory_recent_turns,
+        compress_above_tokens=settings.memory_compress_above_tokens,
+        scope=settings.memory_scope,
+        top_k=settings.top_k,
+        floor=settings.memory_score_floor,
+        prices=_prices(settings),
+    )
+
+
+def _prices(settings: Settings) -> Prices | None:
+    """Money is stated only where the price list is known; an unpriced cache gives no discount."""
+    if not settings.price_prompt_per_million:
+        return None
+    return Prices(
+        prompt=settings.price_prompt_per_million,
+        cached_prompt=settings.price_cached_prompt_per_million or settings.price_prompt_per_million,
+        completion=settings.price_completion_per_million,
+    )
