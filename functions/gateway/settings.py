@@ -4,11 +4,10 @@ From the environment and, locally, from `.env`. The names of the systems this se
 are taken as aliases where they mean the same.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MAX_RECENT_TURNS = 12  # a session's head keeps 24 turns, and the window is up to twice as long
@@ -61,7 +60,7 @@ class Settings(BaseSettings):
     max_memory_mb: int = Field(100, ge=1)
 
     # Memory
-    retriever_url: str = "lexical:"
+    retriever_url: Literal["lexical:"] = "lexical:"
     memory_token_budget: int = Field(2000, ge=0)
     memory_recent_turns: int = Field(6, ge=1, le=MAX_RECENT_TURNS)
     memory_compress_above_tokens: int = Field(3000, ge=0)
@@ -83,15 +82,11 @@ class Settings(BaseSettings):
     # Set by Cloud Run itself
     k_service: str = ""
 
-    @model_validator(mode="before")
+    @field_validator("global_requests_per_minute", mode="before")
     @classmethod
-    def _accept_rates(cls, values: Mapping[str, object]) -> dict[str, object]:
+    def _accept_rate(cls, value: object) -> object:
         """`MEMORY_GLOBAL_RATE_LIMIT=200/minute` was the older system's spelling."""
-        accepted = dict(values)
-        for name, value in values.items():
-            if name.lower() == "memory_global_rate_limit" and isinstance(value, str):
-                accepted[name] = value.removesuffix("/minute")
-        return accepted
+        return value.removesuffix("/minute") if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
@@ -101,14 +96,19 @@ class Settings(BaseSettings):
         if not (self.google_client_id or self.api_keys.get_secret_value()):
             raise ValueError("no way to sign in: set GOOGLE_CLIENT_ID or API_KEYS")
         if self.development_issuer:
-            raise ValueError("DEVELOPMENT_ISSUER lets anyone in: never on Cloud Run")
+            raise ValueError("DEVELOPMENT_ISSUER lets anyone in: never in production")
         if self.store_url.startswith("sqlite:"):
             raise ValueError("STORE_URL=sqlite: would be lost with the instance: use firestore://")
         return self
 
     @property
     def in_production(self) -> bool:
-        return bool(self.k_service)
+        """On Cloud Run always; elsewhere when `ENVIRONMENT` says so."""
+        return bool(self.k_service) or self.environment == "production"
+
+    @property
+    def effective_log_level(self) -> str:
+        return "DEBUG" if self.debug else self.log_level
 
     @property
     def audiences(self) -> frozenset[str]:

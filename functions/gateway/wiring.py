@@ -50,7 +50,7 @@ MEGABYTE = 1_000_000
 
 def build(settings: Settings) -> Starlette:
     """The gateway as a Starlette app. Opens nothing: files and sockets wait for the first use."""
-    logging.basicConfig(level=settings.log_level, format="%(message)s")
+    logging.basicConfig(level=settings.effective_log_level, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every URL
     return build_app(_routes(settings, SystemRandom()), sorted(settings.origins))
 
@@ -151,9 +151,14 @@ def _limits(settings: Settings) -> Limits:
         requests_per_minute=settings.requests_per_minute,
         tokens_per_minute=settings.tokens_per_minute,
         global_requests_per_minute=settings.global_requests_per_minute,
-        global_shards=settings.global_limit_shards,
+        global_shards=_shards(settings),
         daily_token_budget=settings.daily_token_budget,
     )
+
+
+def _shards(settings: Settings) -> int:
+    """One where all processes share a file: shards spread Firestore's writes and refuse early."""
+    return 1 if settings.store_url.startswith("sqlite:") else settings.global_limit_shards
 
 
 def _compression(settings: Settings) -> CompressionOptions:

@@ -17,7 +17,7 @@ from gateway.chat.relay import Relay
 from gateway.chat.replies import Reply, in_openai_shape, passed_back, replayed, turn_headers
 from gateway.chat.threads import Spoken, Threads, aligned, spoken
 from gateway.chat.turn import Turn
-from gateway.chat.wire import ChatRequest
+from gateway.chat.wire import ChatRequest, check_sizes
 from gateway.errors import UpstreamFailed
 from gateway.identity.base import Identity
 from gateway.limits.base import Reservation
@@ -75,6 +75,8 @@ class Pipeline:
     async def complete(self, caller: Identity, request: ChatRequest, call: Call) -> Reply:
         """Answer one chat request. Who is calling (1) the door has found out already."""
         started = self._clock()
+        if call.writes:
+            check_sizes(request.messages)
         tokens = self._compressor.count(request.messages)
         said = spoken(caller.owner, request.messages)
 
@@ -123,7 +125,8 @@ class Pipeline:
             return await admission, Loaded(Owner(), Head(session=call.session or ""))
         reading = asyncio.ensure_future(self._threads.find(caller.owner, call.session, said))
         await asyncio.wait({admission, reading})
-        if admission.exception() is None and reading.exception() is not None:
+        unread = reading.exception()
+        if admission.exception() is None and unread is not None:
             await self._limiter.settle(admission.result(), 0)
         return admission.result(), reading.result()
 

@@ -13,6 +13,7 @@ import orjson
 
 from gateway.errors import BadRequest, TooLarge
 from gateway.memory.records import Record
+from gateway.memory.segments import MESSAGE_BYTES
 from gateway.tokens.base import Tokenizer
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -121,6 +122,19 @@ def _check_count(value: Any, name: str) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise BadRequest(f"'{name}' must be a non-negative integer.", param=name)
+
+
+def check_sizes(messages: Sequence[Message]) -> None:
+    """Refuse, before any money is spent, what no document could hold."""
+    for i, message in enumerate(messages):
+        text = text_of(message)
+        if len(text) > MESSAGE_BYTES // 12 and len(orjson.dumps(text)) > MESSAGE_BYTES:
+            raise TooLarge(
+                f"A message may take {MESSAGE_BYTES // 1024} KiB to be remembered;"
+                " send it with `X-Memory: off`, or in parts.",
+                param=f"messages[{i}].content",
+                code="message_too_large",
+            )
 
 
 def text_of(message: Message) -> str:

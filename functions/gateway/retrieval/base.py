@@ -1,10 +1,12 @@
-"""The words of ranking: passages, the chunks they form, and their scores."""
+"""What is ranked: remembered messages, the chunks they form, and their scores."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
+    """One remembered message; `at` is in epoch seconds."""
+
     id: str
     session: str
     role: str
@@ -15,11 +17,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
+    """A user message with its reply: the unit of ranking. Never empty."""
+
     passages: tuple[Passage, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
+    """A chunk, its score (0 to 1, that of its best passage) and each passage's, in their order."""
+
     chunk: Chunk
     score: float
     passage_scores: tuple[float, ...]

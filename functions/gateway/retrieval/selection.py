@@ -8,7 +8,7 @@ class Selected:
     score: float
     rank: int
 def select(scored: Sequence[Scored], *, budget_tokens: int, top_k: int, floor: float, exclude: Collection[str], overhead_tokens: int) -> list[Selected]:
-    out=[]; used=0
+    out: list[Selected] = []; used=0
     for s in scored[:top_k]:
         for p,ps in zip(s.chunk.passages,s.passage_scores):
             if p.id in exclude or s.score<floor: continue

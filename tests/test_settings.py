@@ -1,0 +1,77 @@
+"""Settings: defaults, the older systems' names, and what production refuses."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import Settings
+from gateway.wiring import documents_from
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("K_SERVICE", "API_KEYS", "GOOGLE_CLIENT_ID", "STORE_URL", "ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_older_names_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORY_API_KEYS", "me:k")
+    monkeypatch.setenv("MEMORY_GLOBAL_RATE_LIMIT", "150/minute")
+    monkeypatch.setenv("RATE_LIMIT_TPM", "900")
+    monkeypatch.setenv("MEMORY_ALLOWED_ORIGINS", "https://a.example, https://b.example")
+    settings = Settings()
+    assert settings.api_keys.get_secret_value() == "me:k"
+    assert (settings.global_requests_per_minute, settings.tokens_per_minute) == (150, 900)
+    assert settings.origins == {"https://a.example", "https://b.example"}
+
+
+def test_a_dotenv_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MEMORY_TOKEN_BUDGET=77\nLOG_LEVEL=WARNING\n")
+    assert Settings().memory_token_budget == 77
+
+
+@pytest.mark.parametrize("mark", [("K_SERVICE", "memory-ops"), ("ENVIRONMENT", "production")])
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"STORE_URL": "firestore://p/d"}, "no way to sign in"),
+        (
+            {"API_KEYS": "k", "STORE_URL": "firestore://p/d", "DEVELOPMENT_ISSUER": "true"},
+            "lets anyone in",
+        ),
+        ({"API_KEYS": "k"}, "would be lost"),
+    ],
+)
+def test_production_refuses_what_is_not_safe(
+    monkeypatch: pytest.MonkeyPatch, mark: tuple[str, str], given: dict[str, str], reason: str
+) -> None:
+    monkeypatch.setenv(*mark)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=reason):
+        Settings()
+
+
+def test_a_secret_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEYS", "me:canary")
+    monkeypatch.setenv("UPSTREAM_API_KEY", "canary")
+    assert "canary" not in repr(Settings())
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`{name.upper()}`" not in readme]
+    assert missing == ["k_service"]  # Cloud Run's own, no one sets it
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "sqlite:", "sqlite:///", "sqlite://host/x", "mysql:///x", "sqlite:///x?synchronous=OFF"],
+)
+def test_a_store_url_we_do_not_know_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"STORE_URL|synchronous"):
+        documents_from(url)
