@@ -7,11 +7,13 @@ with who measures, and it ends with who started it.
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import httptools
 import orjson
@@ -73,8 +75,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by duck typing
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -135,6 +136,32 @@ async def _in_turn(connection: Connection, requests: Sequence[bytes]) -> list[Sa
     return [await connection.ask(request) for request in requests]
 
 
+def apart() -> tuple[int, int] | None:
+    """CPUs for client and upstream, two different ones; None where none can be chosen.
+
+    On one CPU a round trip takes a third of the time it takes on two (24 us to 68 us, measured),
+    and left to itself a short block runs on one and a long one on two: ratios to it mean nothing.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    usable = os.sched_getaffinity(0)
+    return (min(usable), max(usable)) if len(usable) > 1 else None
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """This thread on the client's CPU; not for longer, for children started meanwhile inherit."""
+    if (cpus := apart()) is None:
+        yield
+        return
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpus[0]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
+
+
 @contextlib.contextmanager
 def canned_upstream() -> Iterator[int]:
     """The port of an upstream that gives everyone the same answer, whole or in 50 chunks."""
@@ -171,8 +198,7 @@ class _Answering(asyncio.Protocol):
         self._body: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by duck typing
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -213,6 +239,8 @@ def _completion(kind: str, choices: Sequence[Mapping[str, object]], **more: obje
 
 
 async def _serve() -> None:
+    if cpus := apart():
+        os.sched_setaffinity(0, {cpus[1]})
     answers, tasks = _Answers(), set[asyncio.Task[None]]()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Answering(answers, tasks), "127.0.0.1", 0)

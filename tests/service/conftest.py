@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.certificates import (
     AUDIENCE,
     CertificateServer,

@@ -12,8 +12,8 @@ from gateway.chat.turn import Turn
 from gateway.chat.wire import Message, count_message, extras_of, text_of
 from gateway.memory.alignment import Alignment
 from gateway.memory.heads import Head
-from gateway.memory.log import Addition
-from gateway.memory.records import Record, State
+from gateway.memory.log import ROOT, Addition
+from gateway.memory.records import INSTANT_SECONDS, Record, State
 from gateway.tokens.base import Tokenizer
 
 
@@ -26,11 +26,9 @@ def answers(
     interrupted: bool,
 ) -> list[Record]:
     """Every choice that says something; the first is on the branch until history picks another."""
-    question = turn.message_ids.get(len(turn.said) - 1)
     return [
         replace(
-            _record(turn, new_id(), choice.message(), tokenizer),
-            parent=question if k else None,
+            _record(turn, new_id(), choice.message(), tokenizer, len(turn.said) + k),
             state="alternative" if k else "active",
             interrupted=interrupted,
         )
@@ -52,7 +50,7 @@ def addition(
     alignment = aligned(turn.said, head)
     asked = _questions(turn, alignment, tokenizer)
     unstored = frozenset(() if answers_are_memories else (record.id for record in answered))
-    records = [*asked, *answered]
+    records = [*asked, *_beside_each_other(turn, alignment, answered)]
     carrier = next((i for i, record in enumerate(records) if record.id not in unstored), None)
     if carrier is not None:
         records[carrier] = replace(records[carrier], receipt=receipt)
@@ -120,13 +118,25 @@ def _questions(turn: Turn, alignment: Alignment, tokenizer: Tokenizer) -> list[R
     last_matched = max(alignment.matched, default=-1)
     records = []
     for i in alignment.new:
-        before = alignment.matched.get(i - 1) or turn.message_ids.get(i - 1)
-        record = _record(turn, turn.message_ids[i], turn.said[i].message, tokenizer)
+        before = alignment.matched.get(i - 1) or turn.message_ids.get(i - 1) or ROOT
+        record = _record(turn, turn.message_ids[i], turn.said[i].message, tokenizer, i)
         records.append(replace(record, parent=before if i < last_matched else None))
     return records
 
 
-def _record(turn: Turn, id: str, message: Message, tokenizer: Tokenizer) -> Record:
+def _beside_each_other(
+    turn: Turn, alignment: Alignment, answered: Sequence[Record]
+) -> list[Record]:
+    """Alternatives name the question as their parent; the first answer follows the branch."""
+    last = len(turn.said) - 1
+    question = alignment.matched.get(last) or turn.message_ids.get(last)
+    return [
+        replace(record, parent=question) if record.state == "alternative" else record
+        for record in answered
+    ]
+
+
+def _record(turn: Turn, id: str, message: Message, tokenizer: Tokenizer, place: int) -> Record:
     return Record(
         id=id,
         session="",
@@ -135,7 +145,7 @@ def _record(turn: Turn, id: str, message: Message, tokenizer: Tokenizer) -> Reco
         role=str(message["role"]),
         content=text_of(message),
         tokens=count_message(message, tokenizer),
-        at=turn.started,
+        at=turn.started + place * INSTANT_SECONDS,
         hash=hash_of(turn.owner, message),
         extras=extras_of(message),
     )
@@ -149,11 +159,14 @@ def _states(alignment: Alignment) -> dict[str, State]:
     return states
 
 
-def _block(turn: Turn) -> dict[str, str]:
-    """The turn's memory block with the question it belongs to, for a tool loop to repeat."""
+def _block(turn: Turn) -> dict[str, str] | None:
+    """The turn's memory block with the question it belongs to, for a tool loop to repeat.
+
+    A request without a question, such as a tool's reply alone, leaves the last one standing.
+    """
     place = last_user(turn.request.messages)
     if place is None:
-        return {}
+        return None
     return {"for": hash_of(turn.owner, turn.request.messages[place]), "text": turn.prompt.block}
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from gateway.chat.compression import Compressor, Conversation, Prompt
+from gateway.chat.compression import Compressor, Prompt
+from gateway.chat.conversation import Conversation
 from gateway.chat.pipeline import Call
 from gateway.chat.replies import prompt_headers
 from gateway.chat.threads import Spoken, Threads, aligned, spoken

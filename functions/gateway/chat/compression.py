@@ -7,32 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from gateway.chat.conversation import (
+    Conversation,
+    cut_index,
+    items_of,
+    query_of,
+    repeated_block,
+)
 from gateway.chat.economics import Money, Prices, compare
 from gateway.chat.prompt import (
     Item,
     Layout,
     Line,
     in_tool_loop,
-    last_user,
     lay_out,
     leading_tokens,
     render,
     with_block,
 )
-from gateway.chat.threads import Spoken, hash_of
-from gateway.chat.wire import (
-    INSTRUCTIONS,
-    Message,
-    count_extras,
-    count_message,
-    message_of,
-    text_of,
-)
-from gateway.memory.alignment import Alignment
+from gateway.chat.wire import INSTRUCTIONS, Message, count_extras, count_message
 from gateway.memory.heads import Head
-from gateway.memory.log import Loaded
 from gateway.memory.recall import Candidates, Recall, Scope
-from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex, rank
 from gateway.retrieval.selection import select
 from gateway.tokens.base import Tokenizer
@@ -51,23 +46,6 @@ class CompressionOptions:
     top_k: int = 64
     floor: float = 0.1
     prices: Prices | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A request beside what its session holds.
-
-    `tokens` counts each of `messages`; `ids` names the id of each of `said`, stored or yet to be.
-    """
-
-    owner: str
-    payload: Mapping[str, Any]
-    messages: Sequence[Message]
-    tokens: Sequence[int]
-    said: Sequence[Spoken]
-    ids: Mapping[int, str]
-    alignment: Alignment
-    loaded: Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +103,11 @@ class Compressor:
         Without `recall` only the given messages are ranked, nobody's memory.
         """
         started = self._clock()
-        items = _items(conversation)
+        items = items_of(conversation)
         before = self._tokens_before(conversation, items)
         layout = self._layout(conversation, items, before)
         if in_tool_loop(conversation.messages):
-            prompt = self._prompt(conversation, layout, before, _repeated_block(conversation))
+            prompt = self._prompt(conversation, layout, before, repeated_block(conversation))
             prompt = replace(prompt, retriever="none; reason=tool-loop")
         else:
             prompt = await self._with_memory(conversation, layout, before, started, recall)
@@ -143,13 +121,13 @@ class Compressor:
         now: float,
         recall: bool,
     ) -> Prompt:
-        query = _query(conversation.messages)
+        query = query_of(conversation.messages)
         found = Candidates([])
         if recall and query:
             found = await self._recall.candidates(
                 conversation.owner, conversation.loaded, query, self.options.scope, now
             )
-        indexes = [*found.indexes, _cut_index(conversation, layout, now)]
+        indexes = [*found.indexes, cut_index(conversation, layout, now)]
         indexes = [index for index in indexes if index.chunks]
         lines = self._selected(layout, indexes, query)
         prompt = self._prompt(conversation, layout, before, render(lines) if lines else "")
@@ -243,50 +221,3 @@ class Compressor:
             tokens_after=after,
             cached_after=min(cached, leading_tokens(layout)) if layout.cut else cached,
         )
-
-
-def _items(conversation: Conversation) -> list[Item]:
-    """The conversation at hand: the client's messages, behind the session's recent ones when the
-    client sends only what is new."""
-    ids = {one.position: conversation.ids[i] for i, one in enumerate(conversation.said)}
-    counted = zip(conversation.messages, conversation.tokens, strict=True)
-    sent = [Item(message, tokens, ids.get(i)) for i, (message, tokens) in enumerate(counted)]
-    if conversation.alignment.resent:
-        return sent
-    spoken_at = [i for i, item in enumerate(sent) if item.role not in INSTRUCTIONS]
-    place = spoken_at[0] if spoken_at else len(sent)
-    history = [
-        Item(message_of(record), record.tokens, record.id)
-        for record in conversation.loaded.head.branch()
-        if record.role not in INSTRUCTIONS
-    ]
-    return [*sent[:place], *history, *sent[place:]]
-
-
-def _repeated_block(conversation: Conversation) -> str:
-    """Inside a tool loop the turn's block is repeated byte for byte: no new recall."""
-    block, place = conversation.loaded.head.block, last_user(conversation.messages)
-    if place is None or not block:
-        return ""
-    asked = hash_of(conversation.owner, conversation.messages[place])
-    return block["text"] if block["for"] == asked else ""
-
-
-def _query(messages: Sequence[Message]) -> str:
-    place = last_user(messages)
-    return "" if place is None else text_of(messages[place])
-
-
-def _cut_index(conversation: Conversation, layout: Layout, now: float) -> LexicalIndex:
-    """Messages cut out of the request that no memory holds yet, as chunks like remembered ones."""
-    stored = set(conversation.alignment.matched.values())
-    stored |= {record.id for record in conversation.loaded.head.branch()}
-    chunks: list[list[Passage]] = []
-    for item in layout.cut:
-        text = text_of(item.message)
-        if text and item.id and item.id not in stored:
-            if not chunks or item.role == "user":
-                chunks.append([])
-            session = conversation.loaded.head.key
-            chunks[-1].append(Passage(item.id, session, item.role, text, item.tokens, now))
-    return LexicalIndex([Chunk(tuple(passages)) for passages in chunks])

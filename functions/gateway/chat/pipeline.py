@@ -10,7 +10,8 @@ import orjson
 
 from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
-from gateway.chat.compression import Compressor, Conversation, Prompt
+from gateway.chat.compression import Compressor, Prompt
+from gateway.chat.conversation import Conversation
 from gateway.chat.estimates import CompletionSizes, completion_bound, prompt_bound
 from gateway.chat.finisher import Finisher
 from gateway.chat.relay import Relay

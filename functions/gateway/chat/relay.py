@@ -50,7 +50,8 @@ class Relay:
         self._ending: asyncio.Task[None] | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """What the client gets. Raises `StreamCut` after the error event of a broken answer."""
+        """What the client gets. Raises `StreamCut` when the upstream broke off, after an error event
+        unless memory is off."""
         try:
             async for chunk in self._response.chunks():
                 for event in self._splitter.feed(chunk):
@@ -61,7 +62,7 @@ class Relay:
             if self._ending is None:
                 await self._end_of_stream()
         except GatewayError as error:
-            if not await self._survived(error):
+            if not await self._survived() and not self._faithful:
                 yield encode(orjson.dumps(error.body()))
             raise StreamCut from error
         finally:
@@ -88,28 +89,36 @@ class Relay:
         chunk = self._completion.add_chunk(event.data)
         if self._completion.done and self._ending is None:
             self._noted(event.raw)
-            await self._store()
+            await self._finish()
             return event.raw
         if chunk is None or not self._hide_usage or "usage" not in chunk:
             return event.raw
         return _without_usage(event, chunk)
 
-    async def _end_of_stream(self) -> None:
-        """The upstream said no `[DONE]`: a finish reason is as good, anything less is a cut."""
-        if self._completion.complete:
-            await self._store()
-            return
-        raise UpstreamFailed("The upstream's stream ended before its answer was complete.")
+    @property
+    def _faithful(self) -> bool:
+        """Memory is off: the client gets the upstream's bytes and none of ours."""
+        return self._turn.prompt.status == "off" and not self._turn.writes
 
-    async def _survived(self, error: GatewayError) -> bool:
+    async def _end_of_stream(self) -> None:
+        """The upstream said no `[DONE]`: a finish reason or an error is as good, less is a cut."""
+        if not (self._completion.complete or self._completion.failed or self._faithful):
+            raise UpstreamFailed("The upstream's stream ended before its answer was complete.")
+        await self._finish()
+
+    async def _survived(self) -> bool:
         """End the turn after an error; True when the answer had come whole before it."""
         if self._ending is not None:
             return False  # the commit itself failed: the client must learn of it
+        await self._finish()
+        return self._completion.complete
+
+    async def _finish(self) -> None:
+        """Store an answer; pay for what came of anything less."""
         if self._completion.complete:
             await self._store()
-            return True
-        await self._end(self._finisher.give_up(self._turn, self._completion))
-        return False
+        else:
+            await self._end(self._finisher.give_up(self._turn, self._completion))
 
     async def _store(self) -> None:
         headers = {"content-type": self._response.headers["content-type"]}
@@ -129,11 +138,17 @@ class Relay:
 
 def _without_usage(event: Event, chunk: Any) -> bytes:
     """The event as if usage had not been asked for: its chunk left out, its nulls taken away."""
-    if chunk["usage"] is not None:
-        if not chunk.get("choices"):
-            return b""
-        return encode(orjson.dumps({k: v for k, v in chunk.items() if k != "usage"}))
-    raw, replaced = NULL_USAGE.subn(b"", event.raw)
-    if replaced == 1:
-        return raw
-    return encode(orjson.dumps({k: v for k, v in chunk.items() if k != "usage"}))
+    if chunk["usage"] is None:
+        raw, replaced = NULL_USAGE.subn(b"", event.raw)
+        if replaced == 1:
+            return raw
+    beside = _lines_beside_data(event)
+    if chunk["usage"] is not None and not chunk.get("choices"):
+        return beside and beside + b"\n"
+    return beside + encode(orjson.dumps({k: v for k, v in chunk.items() if k != "usage"}))
+
+
+def _lines_beside_data(event: Event) -> bytes:
+    """Comments, and fields such as `id:`, that came with the event's data."""
+    lines = event.raw.splitlines(keepends=True)
+    return b"".join(line for line in lines if line.strip() and not line.startswith(b"data"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -68,18 +69,20 @@ def in_openai_shape(status: int, body: bytes) -> bytes:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError:
         payload = None
-    if isinstance(payload, dict) and payload.get("error"):
+    fields = payload if isinstance(payload, dict) else {}
+    if isinstance(fields.get("error"), dict):
         return body
-    return orjson.dumps(
-        {
-            "error": {
-                "message": f"The upstream answered {status} with a body that is no error object.",
-                "type": "upstream_error",
-                "param": None,
-                "code": None,
-            }
-        }
+    message = _message_in(fields) or (
+        f"The upstream answered {status} with a body that is no error object."
     )
+    error = {"message": message, "type": "upstream_error", "param": None, "code": None}
+    return orjson.dumps({"error": error})
+
+
+def _message_in(fields: Mapping[str, Any]) -> str | None:
+    """What went wrong, in the words of upstreams with a shape of their own."""
+    texts = (fields.get(name) for name in ("error", "message", "detail"))
+    return next((text for text in texts if isinstance(text, str) and text), None)
 
 
 def replayed(answer: StoredAnswer) -> Reply:

@@ -91,7 +91,7 @@ class Head:
 
     @property
     def earlier_in_log(self) -> bool:
-        return self.messages > len(self.log)
+        return len(self.log) >= LOG_ENTRIES or self.messages > len(self.log)
 
     def branch(self) -> list[Record]:
         """The tail's messages on the active branch."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from gateway.errors import BadRequest
 from gateway.memory.heads import Head
 from gateway.memory.log import Addition, MessageLog
-from gateway.memory.records import Record, content_hash, new_id
+from gateway.memory.records import INSTANT_SECONDS, Record, content_hash, new_id, random_part
 from gateway.memory.segments import size
 
 COMMIT_BYTES = 1024 * 1024
@@ -37,20 +38,42 @@ class Intake:
         """Append the messages in the order given; returns them as stored.
 
         One commit for each run of messages of a session, cut at `COMMIT_BYTES`. Each is idempotent
-        when a key is given, so that a call which failed half-way can be repeated whole.
+        when a key is given, so that a call which failed half-way can be repeated whole: what it had
+        stored is found again by the random part of its ids, which the key decides.
         """
         now = self._clock()
-        records = [self._record(owner, one, now) for one in given]
+        call = idempotency_key or new_id(now, self._randomness.getrandbits, "k")
+        records = [
+            self._record(owner, one, now + i * INSTANT_SECONDS, f"{i}:{call}")
+            for i, one in enumerate(given)
+        ]
+        stored: list[Record] = []
         for number, (session, part) in enumerate(_parts(given, records)):
-            key = new_id(now, self._randomness.getrandbits, "k")
-            if idempotency_key is not None:
-                key = content_hash(owner, "intake", f"{number}:{idempotency_key}", ())
-            await self._log.append(owner, session, _adding(key, part))
-        return records
+            key = content_hash(owner, "intake", f"{number}:{call}", ())
+            head = await self._log.append(owner, session, _adding(key, part))
+            stored += await self._as_stored(owner, head, part)
+        return stored
 
-    def _record(self, owner: str, given: Given, now: float) -> Record:
+    async def _as_stored(self, owner: str, head: Head, part: Sequence[Record]) -> Sequence[Record]:
+        """The part itself, or on a repeated call the records that the first one stored."""
+        if {record.id for record in part} <= {entry.id for entry in head.log}:
+            return part
+        known = {
+            random_part(record.id): record
+            for record in await self._log.messages(owner, head.session)
+        }
+        if not all(random_part(record.id) in known for record in part):
+            raise BadRequest(
+                "This Idempotency-Key was used with other messages.",
+                param="Idempotency-Key",
+                code="idempotency_key_reused",
+            )
+        return [known[random_part(record.id)] for record in part]
+
+    def _record(self, owner: str, given: Given, now: float, name: str) -> Record:
+        hash = content_hash(owner, given.role, given.content, ())
         return Record(
-            id=new_id(now, self._randomness.getrandbits),
+            id=new_id(now, _bits_of(content_hash(owner, "id", name, (hash, given.session)))),
             session="",
             sequence=0,
             parent=None,
@@ -58,9 +81,13 @@ class Intake:
             content=given.content,
             tokens=given.tokens,
             at=now if given.at is None else given.at,
-            hash=content_hash(owner, given.role, given.content, ()),
+            hash=hash,
             metadata=given.metadata,
         )
+
+
+def _bits_of(hash: str) -> Callable[[int], int]:
+    return lambda bits: int(hash, 32) % (1 << bits)
 
 
 def _adding(key: str, records: Sequence[Record]) -> Callable[[Head], Addition]:
@@ -71,7 +98,7 @@ def _parts(given: Sequence[Given], records: Sequence[Record]) -> list[tuple[str,
     parts: list[tuple[str, list[Record]]] = []
     weight = 0
     for one, record in zip(given, records, strict=True):
-        added = size(replace(record, session=one.session))
+        added = size(replace(record, at=0.0))  # the hour must not move the cut of a repeated call
         if not parts or parts[-1][0] != one.session or weight + added > COMMIT_BYTES:
             parts.append((one.session, []))
             weight = 0

@@ -33,6 +33,7 @@ from gateway.memory.heads import SCHEMA, TITLE_CHARACTERS, Head, Owner
 from gateway.memory.records import Record, State, owner_path, session_path
 from gateway.memory.segments import Filled, Segment
 
+ROOT = ""
 ATTEMPTS = 16
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.5
@@ -48,7 +49,8 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What one append brings. Records come without sequence; a parent of None means the last one.
+    """What one append brings. Records come without sequence; a parent of None means the last one,
+    `ROOT` that there is none.
 
     `unstored` ids enter the log of hashes but not the memory (the preview's answers). `beside` are
     writes of other rooms that belong to the same commit.
@@ -128,17 +130,25 @@ class MessageLog:
     async def delete_session(self, owner: str, session: str) -> int:
         """Remove a session with its messages, receipts and pointer; returns how many messages.
 
-        Segments are rewritten one commit each, the head goes last: interrupted anywhere, the same
-        call finishes the work. Raises `NotFound`.
+        Segments are rewritten one commit each, the head goes last and only while every segment is
+        known to be clean, so that a rollover meanwhile leaves nothing behind. Interrupted anywhere,
+        the same call finishes the work. Raises `NotFound`.
         """
-        loaded = await self.load(owner, session)
-        if loaded.head.version is None:
-            raise NotFound("No such session.", code="session_not_found")
-        removed = len(loaded.head.tail)
-        for segment in loaded.owner.segments:
-            removed += await self._purge(owner, segment.number, loaded.head.key)
-        await self._drop_head(owner, session)
-        return removed
+        removed, clean = 0, dict[int, int]()
+        for attempt in range(ATTEMPTS):
+            loaded = await self.load(owner, session)
+            if loaded.head.version is None:
+                if attempt:
+                    return removed
+                raise NotFound("No such session.", code="session_not_found")
+            segments = loaded.owner.segments
+            dirty = [one.number for one in segments if clean.get(one.number) != one.version]
+            for number in dirty:
+                count, clean[number] = await self._purge(owner, number, loaded.head.key)
+                removed += count
+            if not dirty and await self._dropped(owner, loaded, attempt):
+                return removed + len(loaded.head.tail)
+        raise StoreUnavailable("The session is too busy; try again.")
 
     async def _plan(
         self, owner: str, loaded: Loaded, addition: Addition
@@ -218,13 +228,14 @@ class MessageLog:
         paths = [segment_path(owner, segment.number) for segment in wanted]
         return [read_segment(document) for document in await self._documents.get(*paths)]
 
-    async def _purge(self, owner: str, number: int, key: str) -> int:
+    async def _purge(self, owner: str, number: int, key: str) -> tuple[int, int]:
+        """Rewrite a segment without a session; how many messages left, and its version now."""
         for attempt in range(ATTEMPTS):
             found = await self._documents.get(owner_path(owner), segment_path(owner, number))
             state, records = Owner.of(found[0]), read_segment(found[1])
             kept = [record for record in records if record.session != key]
             if len(kept) == len(records):
-                return 0
+                return 0, found[1].fields["version"] if found[1] else 0
             segment = next(one for one in state.segments if one.number == number)
             filled = packing.describe(number, segment.version + 1, kept)
             state = state.with_segments([filled.segment])
@@ -233,35 +244,32 @@ class MessageLog:
                     _segment_write(owner, filled),
                     _save(owner_path(owner), state.packed(), state.version),
                 )
-                return len(records) - len(kept)
+                return len(records) - len(kept), filled.segment.version
             except Conflict:
                 await asyncio.sleep(self._pause_seconds(attempt))
         raise StoreUnavailable("The memory is too busy; try again.")
 
-    async def _drop_head(self, owner: str, session: str) -> None:
-        for attempt in range(ATTEMPTS):
-            loaded = await self.load(owner, session)
-            if loaded.head.version is None:
-                return
-            state = loaded.owner
-            state = replace(
-                state,
-                sessions=max(0, state.sessions - 1),
-                open=tuple(key for key in state.open if key != loaded.head.key),
-            )
-            writes: list[Write] = [
-                _save(owner_path(owner), state.packed(), state.version),
-                Delete(session_path(owner, session), loaded.head.version),
-            ]
-            if loaded.head.fingerprint:
-                pointer = fingerprints.path(owner, loaded.head.fingerprint)
-                writes.append(fingerprints.without(pointer, await self._one(pointer), session))
-            try:
-                await self._documents.commit(*writes)
-                return
-            except Conflict:
-                await asyncio.sleep(self._pause_seconds(attempt))
-        raise StoreUnavailable("The session is too busy; try again.")
+    async def _dropped(self, owner: str, loaded: Loaded, attempt: int) -> bool:
+        """Delete the head with its pointer; False when the owner or the head has changed."""
+        head, state = loaded.head, loaded.owner
+        state = replace(
+            state,
+            sessions=max(0, state.sessions - 1),
+            open=tuple(key for key in state.open if key != head.key),
+        )
+        writes: list[Write] = [
+            _save(owner_path(owner), state.packed(), state.version),
+            Delete(session_path(owner, head.session), head.version),
+        ]
+        if head.fingerprint:
+            pointer = fingerprints.path(owner, head.fingerprint)
+            writes.append(fingerprints.without(pointer, await self._one(pointer), head.session))
+        try:
+            await self._documents.commit(*writes)
+        except Conflict:
+            await asyncio.sleep(self._pause_seconds(attempt))
+            return False
+        return True
 
     def _pause_seconds(self, attempt: int) -> float:
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
@@ -319,7 +327,7 @@ def _with_addition(loaded: Loaded, addition: Addition, now: float) -> Head:
         fingerprint=addition.fingerprint or head.fingerprint,
         requests=[*head.requests, addition.key],
         log=log,
-        tail=[*tail, *stored],
+        tail=_in_order([*tail, *stored], log),
         block=head.block if addition.block is None else addition.block,
         usage=head.usage if addition.usage is None else addition.usage,
     )
@@ -328,7 +336,7 @@ def _with_addition(loaded: Loaded, addition: Addition, now: float) -> Head:
 def _placed(loaded: Loaded, addition: Addition) -> list[Record]:
     head = loaded.head
     sequence = max(head.sequence, loaded.owner.sequence)
-    last = next((entry.id for entry in reversed(head.log) if entry.active), None)
+    last = next((one.id for one in reversed(_restate(head.log, addition)) if one.active), None)
     placed = []
     for record in addition.records:
         if packing.size(record) > packing.MESSAGE_BYTES:
@@ -338,7 +346,7 @@ def _placed(loaded: Loaded, addition: Addition) -> list[Record]:
                 code="message_too_large",
             )
         sequence += 1
-        parent = record.parent or last
+        parent = last if record.parent is None else record.parent or None
         placed.append(replace(record, sequence=sequence, parent=parent, session=head.key))
         if record.state == "active" and record.parent is None:
             last = record.id
@@ -349,23 +357,34 @@ def _with_entries(
     log: Sequence[Entry], records: Sequence[Record], addition: Addition
 ) -> list[Entry]:
     """The log with changed states and the new messages, each after the parent it names."""
-    entries = [
+    entries = _restate(log, addition)
+    named = {record.id for record in addition.records if record.parent is not None}
+    for record in records:
+        tokens = 0 if record.id in addition.unstored else record.tokens
+        entry = Entry(record.hash, record.id, record.role, record.state == "active", tokens)
+        place = _place(entries, record.parent) if record.id in named else len(entries)
+        entries.insert(place, entry)
+    return entries
+
+
+def _restate(log: Sequence[Entry], addition: Addition) -> list[Entry]:
+    return [
         replace(entry, active=addition.states[entry.id] == "active")
         if entry.id in addition.states
         else entry
         for entry in log
     ]
-    named = {record.id for record in addition.records if record.parent is not None}
-    for record in records:
-        tokens = 0 if record.id in addition.unstored else record.tokens
-        entry = Entry(record.hash, record.id, record.role, record.state == "active", tokens)
-        entries.insert(_place(entries, record.parent if record.id in named else None), entry)
-    return entries
+
+
+def _in_order(tail: Sequence[Record], log: Sequence[Entry]) -> list[Record]:
+    """The tail in the log's order, where an edited message stands in the place of the old one."""
+    places = {entry.id: i for i, entry in enumerate(log)}
+    return sorted(tail, key=lambda record: places.get(record.id, -1))  # -1: older than the log
 
 
 def _place(entries: Sequence[Entry], parent: str | None) -> int:
     following = (i + 1 for i, entry in enumerate(entries) if entry.id == parent)
-    return next(following, len(entries)) if parent else len(entries)
+    return next(following, len(entries)) if parent else 0
 
 
 def _title(records: Sequence[Record]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 State = Literal["active", "alternative", "superseded", "forked"]
 
 ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"  # base32hex: ids sort by time
+INSTANT_SECONDS = 1e-6  # between messages that come together: their order is an order in time
 TIME_DIGITS = 9  # 45 bits of milliseconds: until the year 3084
 RANDOM_DIGITS = 7
 
@@ -89,6 +90,10 @@ def made_at_milliseconds(id: str) -> int | None:
     if len(id) != 1 + TIME_DIGITS + RANDOM_DIGITS or set(id[1:]) - set(ID_ALPHABET):
         return None
     return int(digits, 32)
+
+
+def random_part(id: str) -> str:
+    return id[-RANDOM_DIGITS:]
 
 
 def owner_path(owner: str) -> str:

@@ -32,7 +32,7 @@ class Segment:
     tokens: int
     first_sequence: int
     last_sequence: int
-    made_from: int  # milliseconds, of the ids inside
+    made_from: int  # milliseconds, of the ids inside, receipts' too
     made_to: int
     oldest_at: float
     sketch: str
@@ -76,17 +76,18 @@ def overflow(tail: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     """What of a session's tail must leave it, and what stays.
 
     Nothing leaves below the bounds; above them the oldest turns leave until half the room is free.
+    The newest turn stays where it can: the next request may continue it with a tool's reply.
     """
     pieces = turns(tail)
     weights = [sum(map(size, piece)) for piece in pieces]
     if len(pieces) <= TAIL_TURNS and sum(weights) <= TAIL_BYTES:
         return [], list(tail)
-    cut, remaining = 0, sum(weights)
-    while cut < len(pieces) and (
-        len(pieces) - cut > TAIL_TURNS // 2 or remaining > TAIL_BYTES // 2
-    ):
+    cut, remaining, newest = 0, sum(weights), len(pieces) - 1
+    while cut < newest and (len(pieces) - cut > TAIL_TURNS // 2 or remaining > TAIL_BYTES // 2):
         remaining -= weights[cut]
         cut += 1
+    if remaining > TAIL_BYTES:
+        cut = len(pieces)
     return _flat(pieces[:cut]), _flat(pieces[cut:])
 
 
@@ -113,7 +114,7 @@ def fill(
 
 
 def describe(number: int, version: int, records: Sequence[Record]) -> Filled:
-    made = [made_at_milliseconds(record.id) or 0 for record in records] or [0]
+    made = [made_at_milliseconds(id) or 0 for record in records for id in _ids(record)] or [0]
     sequences = [record.sequence for record in records] or [0]
     return Filled(
         Segment(
@@ -151,6 +152,10 @@ def _pieces(records: Sequence[Record]) -> list[list[Record]]:
         else:
             pieces.extend([record] for record in turn)
     return pieces
+
+
+def _ids(record: Record) -> list[str]:
+    return [record.id, record.receipt["id"]] if record.receipt else [record.id]
 
 
 def _flat(pieces: Iterable[list[Record]]) -> list[Record]:

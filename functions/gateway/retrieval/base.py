@@ -24,8 +24,12 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A chunk, its score (0 to 1, that of its best passage) and each passage's, in their order."""
+    """A chunk, its score (0 to 1, that of its best passage) and each passage's, in their order.
+
+    `place` is the chunk's among all that were ranked: it orders what was said at one time.
+    """
 
     chunk: Chunk
     score: float
     passage_scores: tuple[float, ...]
+    place: int = 0

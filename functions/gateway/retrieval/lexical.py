@@ -2,13 +2,14 @@
 
 Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009),
 https://doi.org/10.1561/1500000019, with the inverse document frequency that Lucene uses (never
-negative). Documents are single messages. A message borrows from the ones said right before and after
-it, since an answer seldom repeats its question's words, and a chunk scores as its best message.
+negative). Documents are single messages. A message borrows from the ones said right before and
+after it, since an answer seldom repeats its question's words; a chunk scores as its best message.
 """
 
 import heapq
 import math
 from array import array
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
@@ -21,6 +22,7 @@ K1 = 1.2
 B = 0.75
 BORROWED = 0.4  # of each neighbour's score
 MAX_QUERY_TERMS = 64  # the rarest of them
+THIN = 2  # a query weighs at least as much as this many unheard-of terms: "thanks" proves little
 MOST_COUNTED = 255  # occurrences of a term in one message: one byte, and BM25 is flat long before
 MOST_RANKED = 256
 
@@ -35,19 +37,19 @@ class LexicalIndex:
     """
 
     __slots__ = (
-        "_after", "_before", "_chunk", "_counts", "_ends", "_lengths", "_numbers", "_slots",
-        "_total", "chunks",
+        "_after", "_before", "_chunks", "_counts", "_ends", "_lengths", "_numbers", "_slots",
+        "chunks", "length", "size",
     )  # fmt: skip
 
     def __init__(self, chunks: Iterable[Chunk]) -> None:
         self.chunks = tuple(chunks)
         passages = [passage for chunk in self.chunks for passage in chunk.passages]
-        owners = ([i] * len(chunk.passages) for i, chunk in enumerate(self.chunks))
-        self._chunk = array("I", (i for run in owners for i in run))
+        self._chunks = array("I", (i for i, one in enumerate(self.chunks) for _ in one.passages))
         self._before, self._after = _neighbours(passages)
         self._lengths = array("I")
         self._index(passages)
-        self._total = sum(self._lengths)
+        self.size = len(passages)
+        self.length = sum(self._lengths)  # of all messages together, in terms
 
     def _index(self, passages: Sequence[Passage]) -> None:
         numbers: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
@@ -63,29 +65,44 @@ class LexicalIndex:
         self._numbers = array("I", (n for run in numbers.values() for n in run))
         self._counts = b"".join(counts.values())
 
-    @property
-    def size(self) -> int:
-        """How many messages it holds."""
-        return len(self._chunk)
-
-    @property
-    def length(self) -> int:
-        """How many terms they have together."""
-        return self._total
-
     def holding(self, term: str) -> int:
         """How many messages hold `term`."""
         start, end = self._span(term)
         return end - start
 
-    def scored(self, weights: Weights, average: float) -> list[Scored]:
-        """Every chunk that shares a term with `weights`, in the chunks' order."""
-        scores = self._with_neighbours(self._bm25(weights, average))
-        best: dict[int, float] = {}
+    def score(self, weights: Weights, average: float) -> dict[int, float]:
+        """Messages, by number, that share a term with `weights` or stand beside one that does."""
+        own: defaultdict[int, float] = defaultdict(float)
+        lengths, numbers, counts = self._lengths, self._numbers, self._counts
+        flat, slope = K1 * (1 - B), K1 * B / average
+        for term, weight in weights.items():
+            for place in range(*self._span(term)):
+                number, count = numbers[place], counts[place]
+                own[number] += weight * count / (count + flat + slope * lengths[number])
+        return self._with_neighbours(own)
+
+    def best(self, scores: Mapping[int, float]) -> dict[int, float]:
+        """The chunks, by number, each with the score of its best message."""
+        found: dict[int, float] = {}
         for number, score in scores.items():
-            chunk = self._chunk[number]
-            best[chunk] = max(best.get(chunk, 0.0), score)
-        return [Scored(self.chunks[i], score, self._of(i, scores)) for i, score in best.items()]
+            chunk = self._chunks[number]
+            if score > found.get(chunk, 0.0):
+                found[chunk] = score
+        return found
+
+    def scored(self, chunk: int, scores: Mapping[int, float]) -> Scored:
+        first = bisect_left(self._chunks, chunk)
+        last = first + len(self.chunks[chunk].passages)
+        each = tuple(scores.get(number, 0.0) for number in range(first, last))
+        return Scored(self.chunks[chunk], max(each), each)
+
+    def _with_neighbours(self, own: Mapping[int, float]) -> dict[int, float]:
+        scores = dict(own)
+        for number, score in own.items():
+            for neighbour in (self._before[number], self._after[number]):
+                if neighbour >= 0:
+                    scores[neighbour] = scores.get(neighbour, 0.0) + BORROWED * score
+        return scores
 
     def _span(self, term: str) -> tuple[int, int]:
         slot = self._slots.get(term)
@@ -93,54 +110,56 @@ class LexicalIndex:
             return 0, 0
         return (self._ends[slot - 1] if slot else 0), self._ends[slot]
 
-    def _bm25(self, weights: Weights, average: float) -> dict[int, float]:
-        scores: dict[int, float] = {}
-        for term, weight in weights.items():
-            start, end = self._span(term)
-            for i in range(start, end):
-                number, count = self._numbers[i], self._counts[i]
-                norm = K1 * (1 - B + B * self._lengths[number] / average)
-                gain = weight * count * (K1 + 1) / (count + norm)
-                scores[number] = scores.get(number, 0.0) + gain
-        return scores
 
-    def _with_neighbours(self, own: dict[int, float]) -> dict[int, float]:
-        scores = dict(own)
-        for number, score in own.items():
-            for neighbour in (self._before[number], self._after[number]):
-                if neighbour != number:
-                    scores[neighbour] = scores.get(neighbour, 0.0) + BORROWED * score
-        return scores
+def rank(query: str, indexes: Sequence[LexicalIndex], *, limit: int = MOST_RANKED) -> list[Scored]:
+    """The chunks that share a term with `query`, best first, equal ones latest first.
 
-    def _of(self, chunk: int, scores: Mapping[int, float]) -> tuple[float, ...]:
-        first = self._chunk.index(chunk)
-        passages = range(first, first + len(self.chunks[chunk].passages))
-        return tuple(scores.get(number, 0.0) for number in passages)
-
-
-def rank(query: str, indexes: Sequence[LexicalIndex]) -> list[Scored]:
-    """Chunks that share a term with the query, best first; later ones first among equals."""
+    A score is what the message holds of the query's weight in rare terms, terms that no message
+    holds included: 1 would be a message and two neighbours full of every one of them. So a floor
+    means the same for short and long questions, and an off-topic one scores low.
+    """
     size = sum(index.size for index in indexes)
-    average = sum(index.length for index in indexes) / size if size else 1.0
-    weights: dict[str, float] = {}
-    for term in set(terms(query)):
-        holding = sum(index.holding(term) for index in indexes)
-        if holding:
-            weights[term] = math.log(1 + (size - holding + 0.5) / (holding + 0.5))
-    best = sum(weights.values()) * (K1 + 1) or 1.0
-    scored = [one for index in indexes for one in index.scored(weights, average or 1.0)]
-    scored.sort(key=lambda one: -one.score)
-    return [
-        Scored(one.chunk, one.score / best, tuple(s / best for s in one.passage_scores))
-        for one in scored[:MOST_RANKED]
-    ]
+    weights = _weights(query, indexes, size)
+    if not weights:
+        return []
+    average = sum(index.length for index in indexes) / size
+    found: list[Found] = []
+    start = 0
+    for index in indexes:
+        scores = index.score(weights, average)
+        for chunk, score in index.best(scores).items():
+            found.append((score, index.chunks[chunk].passages[0].at, start + chunk, index, scores))
+        start += len(index.chunks)
+    best = heapq.nlargest(limit, found, key=itemgetter(0, 1, 2))
+def _weights(query: str, indexes: Sequence[LexicalIndex], size: int) -> dict[str, float]:
+    """Each term's share of the query's inverse document frequency; terms held nowhere left out."""
+    holding = {
+        term: sum(index.holding(term) for index in indexes) for term in dict.fromkeys(terms(query))
+    }
+    rarity = {term: _rarity(size, n) for term, n in holding.items()}
+    held = sorted((term for term in rarity if holding[term]), key=lambda term: -rarity[term])
+    whole = max(sum(rarity.values()), THIN * _rarity(size, 0)) * (1 + 2 * BORROWED)
+    return {term: rarity[term] / whole for term in held[:MAX_QUERY_TERMS]}
 
 
-def _neighbours(passages: Sequence[Passage]) -> "tuple[array[int], array[int]]":
-    before, after = array("I"), array("I")
-    for i, passage in enumerate(passages):
-        same_before = i > 0 and passages[i - 1].session == passage.session
-        same_after = i + 1 < len(passages) and passages[i + 1].session == passage.session
-        before.append(i - 1 if same_before else i)
-        after.append(i + 1 if same_after else i)
+def _rarity(size: int, holding: int) -> float:
+    """Inverse document frequency."""
+    return math.log(1 + (size - holding + 0.5) / (holding + 0.5))
+
+
+def _order(found: tuple[float, int, int], indexes: Sequence[LexicalIndex]) -> tuple[float, ...]:
+    score, index, chunk = found
+    return score, indexes[index].chunks[chunk].passages[0].at, index, chunk
+
+
+def _neighbours(passages: Sequence[Passage]) -> tuple["array[int]", "array[int]"]:
+    """For each message the number of the one before and after it in its session, or -1."""
+    before, after = array("i"), array("i", [-1] * len(passages))
+    last: dict[str, int] = {}
+    for number, passage in enumerate(passages):
+        previous = last.get(passage.session, -1)
+        before.append(previous)
+        if previous >= 0:
+            after[previous] = number
+        last[passage.session] = number
     return before, after

@@ -1,8 +1,7 @@
 """Text as search terms, in any script. Pure.
 
-Words are casefolded, stripped of accents and of English endings. Scripts that do not divide words by
-spaces become character bigrams, as in Lucene's CJKBigramFilter
-(https://lucene.apache.org/core/9_0_0/analysis/common/org/apache/lucene/analysis/cjk/CJKBigramFilter.html).
+Words are casefolded, stripped of accents and of English endings. Scripts that put no spaces between
+words become character bigrams, as Lucene's CJKBigramFilter has it.
 Other languages' words meet the English rules too: harmless, since questions meet the same.
 """
 
@@ -26,25 +25,26 @@ _WORDS = re.compile(rf"[\w{_MARKS}]+")
 _PIECES = re.compile(rf"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 
-_FUNCTION_WORDS = frozenset(
-    "a am an and are as at be been being by d did do does don for from had has have he her his how i"
-    " in is it its ll m me my of on or our re s she t that the their they this to ve was we were"
-    " what when where which who why with you your".split()
+_FUNCTION_WORDS = (
+    "a am an and are as at be been being by d did do does don for from had has have he her his how"
+    " i in is it its ll m me my of on or our re s she t that the their they this to ve was we"
+    " were what when where which who why with you your"
 )
+_DROPPED = frozenset(_FUNCTION_WORDS.split())
 
 
 def terms(text: str) -> list[str]:
     """The terms of `text` in their order, repeats kept. Time and size are linear in its length."""
-    text = text[:MAX_CHARACTERS]
-    if text.isascii():
-        words = _ASCII_WORDS.findall(text.lower())
-    else:
-        words = _foreign_words(text)
     return [
-        stem(word[:MAX_WORD]) if word.isascii() else word
-        for word in words
-        if word not in _FUNCTION_WORDS
+        stem(word) if word.isascii() else word for word in words(text) if word not in _DROPPED
     ]
+
+
+def words(text: str) -> list[str]:
+    """All words of `text`, folded but whole; none is dropped."""
+    text = text[:MAX_CHARACTERS]
+    found = _ASCII_WORDS.findall(text.lower()) if text.isascii() else _foreign_words(text)
+    return [word[:MAX_WORD] for word in found]
 
 
 def stem(word: str) -> str:
@@ -82,12 +82,12 @@ def _foreign_words(text: str) -> list[str]:
             continue
         for piece in _PIECES.finditer(_folded(run)):
             unspaced = piece[1]
-            words.extend(_bigrams(unspaced) if unspaced else [piece[0][:MAX_WORD]])
+            words.extend(_bigrams(unspaced) if unspaced else [piece[0]])
     return words
 
 
 def _folded(run: str) -> str:
-    """Case, accents and compatibility forms gone. By slices: NFKD is quadratic in a run of marks."""
+    """Case, accents, compatibility forms gone. In slices: NFKD is quadratic in a run of marks."""
     slices = (run[i : i + MAX_WORD] for i in range(0, len(run), MAX_WORD))
     return "".join(
         unicodedata.normalize(

@@ -1,0 +1,77 @@
+"""The conversation at hand: a request beside what its session holds. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.chat.prompt import Item, Layout, last_user
+from gateway.chat.threads import Spoken, hash_of
+from gateway.chat.wire import INSTRUCTIONS, Message, message_of, text_of
+from gateway.memory.alignment import Alignment
+from gateway.memory.log import Loaded
+from gateway.retrieval.base import Chunk, Passage
+from gateway.retrieval.lexical import LexicalIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A request beside what its session holds.
+
+    `tokens` counts each of `messages`; `ids` names the id of each of `said`, stored or yet to be.
+    """
+
+    owner: str
+    payload: Mapping[str, Any]
+    messages: Sequence[Message]
+    tokens: Sequence[int]
+    said: Sequence[Spoken]
+    ids: Mapping[int, str]
+    alignment: Alignment
+    loaded: Loaded
+
+
+def items_of(conversation: Conversation) -> list[Item]:
+    """The conversation at hand: the client's messages, behind the session's recent ones when the
+    client sends only what is new."""
+    ids = {one.position: conversation.ids[i] for i, one in enumerate(conversation.said)}
+    counted = zip(conversation.messages, conversation.tokens, strict=True)
+    sent = [Item(message, tokens, ids.get(i)) for i, (message, tokens) in enumerate(counted)]
+    if conversation.alignment.resent:
+        return sent
+    spoken_at = [i for i, item in enumerate(sent) if item.role not in INSTRUCTIONS]
+    place = spoken_at[0] if spoken_at else len(sent)
+    history = [
+        Item(message_of(record), record.tokens, record.id)
+        for record in conversation.loaded.head.branch()
+        if record.role not in INSTRUCTIONS
+    ]
+    return [*sent[:place], *history, *sent[place:]]
+
+
+def repeated_block(conversation: Conversation) -> str:
+    """Inside a tool loop the turn's block is repeated byte for byte: no new recall."""
+    block, place = conversation.loaded.head.block, last_user(conversation.messages)
+    if place is None or not block:
+        return ""
+    asked = hash_of(conversation.owner, conversation.messages[place])
+    return block["text"] if block["for"] == asked else ""
+
+
+def query_of(messages: Sequence[Message]) -> str:
+    place = last_user(messages)
+    return "" if place is None else text_of(messages[place])
+
+
+def cut_index(conversation: Conversation, layout: Layout, now: float) -> LexicalIndex:
+    """Messages cut out of the request that no memory holds yet, as chunks like remembered ones."""
+    stored = set(conversation.alignment.matched.values())
+    stored |= {record.id for record in conversation.loaded.head.branch()}
+    chunks: list[list[Passage]] = []
+    for item in layout.cut:
+        text = text_of(item.message)
+        if text and item.id and item.id not in stored:
+            if not chunks or item.role == "user":
+                chunks.append([])
+            session = conversation.loaded.head.key
+            chunks[-1].append(Passage(item.id, session, item.role, text, item.tokens, now))
+    return LexicalIndex([Chunk(tuple(passages)) for passages in chunks])
