@@ -1,22 +1,44 @@
 """Every implementation of the storage port. Tests keep to a root of their own within it."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from gateway.documents.base import Documents
+from gateway.documents.firestore import FirestoreDocuments
 from gateway.documents.metered import MeteredDocuments
 from gateway.documents.sqlite import SqliteDocuments
+from support.emulator import Emulator, EmulatorMissing
 
 Opener = Callable[[], Documents]
 
 
-@pytest.fixture(params=["sqlite", "metered"])
-def open_documents(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    """One for the whole run, started by the first test that needs it."""
+    try:
+        started = Emulator()
+    except EmulatorMissing as missing:
+        pytest.skip(str(missing))
+    with started:
+        yield started
+
+
+@pytest.fixture
+def project() -> str:
+    """A project of its own is an empty database of the emulator's."""
+    return f"test-{uuid.uuid4().hex[:20]}"
+
+
+@pytest.fixture(params=["sqlite", "metered", "firestore"])
+def open_documents(request: pytest.FixtureRequest, tmp_path: Path, project: str) -> Opener:
     """Opens one more instance over the same store."""
+    if request.param == "firestore":
+        host = request.getfixturevalue("emulator").host
+        return lambda: FirestoreDocuments(project, emulator_host=host)
     file = str(tmp_path / "documents.db")
     if request.param == "metered":
         return lambda: MeteredDocuments(SqliteDocuments(file))

@@ -315,6 +315,17 @@ async def test_unstored_answers_are_known_but_not_kept(scribe: Scribe) -> None:
     assert head.tokens == asked.tokens
 
 
+async def test_a_log_cut_at_its_bound_is_known_to_have_begun_earlier(scribe: Scribe) -> None:
+    for n in range(5):
+        turns_made = [scribe.turn(f"question {n}.{k}") for k in range(60)]
+        previews = frozenset(answer.id for _, answer in turns_made)
+        records = [one for turn in turns_made for one in turn]
+        await scribe.append("s", *records, unstored=previews)
+    head = (await scribe.log.load(ALICE, "s")).head
+    assert head.messages < len(head.log)
+    assert head.earlier_in_log
+
+
 async def test_sessions_are_listed_in_pages(scribe: Scribe) -> None:
     for n in range(5):
         await scribe.append(f"s{n}", *scribe.turn(f"question {n}"))

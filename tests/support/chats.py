@@ -12,6 +12,17 @@ from support.upstream import LoopbackUpstream
 
 Json = dict[str, Any]
 
+UNRELATED = (
+    "Tuesday's meeting moved to the blue room.",
+    "Rent went up by forty euros in March.",
+    "Spinach, garlic, lemons and two onions from the market.",
+    "Violin lessons begin again after Easter.",
+    "Our train to Lisbon leaves at a quarter past seven.",
+    "Grandmother's recipe needs buckwheat flour.",
+    "Version twelve of the report went to the printer.",
+    "Lucas prefers the window seat on long flights.",
+)
+
 
 def system(text: str) -> Json:
     return {"role": "system", "content": text}
@@ -59,12 +70,22 @@ class Person:
         answer = self.http.post("/v1/messages", json={"messages": given}, headers=self.headers)
         answer.raise_for_status()
 
+    def knows(self, note: str) -> None:
+        """The note, among others that have nothing to do with it."""
+        self.keeps(*UNRELATED, session="other")
+        self.keeps(note)
+
     def get(self, path: str) -> httpx.Response:
         return self.http.get(path, headers=self.headers)
 
     def told(self, session: str) -> list[Json]:
         found = self.get(f"/v1/sessions/{session}/messages?limit=200").raise_for_status().json()
         return list(found["data"])
+
+    def told_or_none(self, session: str) -> list[Json]:
+        """Nothing when there is no such session yet."""
+        found = self.get(f"/v1/sessions/{session}/messages?limit=200")
+        return [] if found.status_code == 404 else list(found.raise_for_status().json()["data"])
 
     def told_texts(self, session: str) -> list[str]:
         return [one["content"] for one in self.told(session)]

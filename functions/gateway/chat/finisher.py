@@ -15,6 +15,7 @@ from gateway.chat.estimates import CompletionSizes
 from gateway.chat.turn import Turn
 from gateway.chat.wire import count_message
 from gateway.documents.base import Write
+from gateway.errors import TooLarge
 from gateway.limits.limiter import Limiter
 from gateway.memory.heads import Head
 from gateway.memory.log import Addition, MessageLog
@@ -49,14 +50,20 @@ class Finisher:
     ) -> None:
         """Store and settle the turn. Raises what `MessageLog.append` raises.
 
-        A client that left without its answer may use its idempotency key again.
+        A client that left without its answer may use its idempotency key again, and so may one
+        whose answer no document could hold: that is paid for all the same. When the store is away,
+        the commit may have gone through, so the key stays claimed.
         """
         if not interrupted:
             self._sizes.learn(turn.request.model, self._completion_tokens(completion))
         used = self._tokens_used(turn, completion)
         if turn.writes:
             beside = self._beside(turn, used, None if interrupted else answer)
-            await self._append(turn, completion, beside, interrupted)
+            try:
+                await self._append(turn, completion, beside, interrupted)
+            except TooLarge:
+                await self.give_up(turn, completion)
+                raise
         else:
             await self._limiter.settle(turn.reservation, used)
             if turn.claim and not interrupted:

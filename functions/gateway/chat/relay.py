@@ -50,8 +50,8 @@ class Relay:
         self._ending: asyncio.Task[None] | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """What the client gets. Raises `StreamCut` when the upstream broke off, after an error event
-        unless memory is off."""
+        """What the client gets. Raises `StreamCut` when the upstream broke off: after an error
+        event, unless memory is off."""
         try:
             async for chunk in self._response.chunks():
                 for event in self._splitter.feed(chunk):

@@ -19,6 +19,8 @@ from gateway.tokens.base import Tokenizer
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 INSTRUCTIONS = ("system", "developer")
 MAX_MESSAGES = 20_000
+MAX_NESTING = 128  # orjson reads 1024 levels and writes 254, some of them around what is stored
+MAX_COUNT = 10_000_000  # of tokens or choices; their product still fits where tokens are counted
 MEDIA_TOKENS = 765  # one 1024x1024 picture at high detail in OpenAI's own arithmetic
 MEDIA_NOTE = "[{type}, {bytes} bytes, not kept]"
 MESSAGE_OVERHEAD_TOKENS = 4  # <|im_start|>{role}\n ... <|im_end|>\n
@@ -73,7 +75,19 @@ def parse_object(body: bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(payload, dict):
         raise BadRequest("The request body must be a JSON object.")
+    if body.count(b"{") + body.count(b"[") > MAX_NESTING:
+        _check_nesting(payload)
     return payload
+
+
+def _check_nesting(payload: Any) -> None:
+    level = [payload]
+    for _ in range(MAX_NESTING):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for values in inside for one in values if isinstance(one, dict | list)]
+        if not level:
+            return
+    raise BadRequest(f"The request body nests more than {MAX_NESTING} levels deep.")
 
 
 def parse_chat(body: bytes, *, needs_model: bool = True) -> ChatRequest:
@@ -91,6 +105,8 @@ def parse_chat(body: bytes, *, needs_model: bool = True) -> ChatRequest:
         _check_count(payload.get(name), name)
     if not isinstance(payload.get("stream", False), bool | None):
         raise BadRequest("'stream' must be a boolean.", param="stream")
+    if not isinstance(payload.get("stream_options"), dict | None):
+        raise BadRequest("'stream_options' must be an object.", param="stream_options")
     return ChatRequest(body, payload, messages)
 
 
@@ -120,8 +136,8 @@ def _check_message(message: Any, param: str) -> None:
 def _check_count(value: Any, name: str) -> None:
     if value is None:
         return
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise BadRequest(f"'{name}' must be a non-negative integer.", param=name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_COUNT:
+        raise BadRequest(f"'{name}' must be an integer from 0 to {MAX_COUNT}.", param=name)
 
 
 def check_sizes(messages: Sequence[Message]) -> None:

@@ -11,7 +11,7 @@ Google's own clients: a plain channel, no credentials.
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from gateway.documents.base import (
@@ -24,18 +24,24 @@ from gateway.documents.base import (
     Write,
     Written,
     check_distinct,
-    collection_of,
 )
+from gateway.documents.firestore_queries import Query, descendants, listing
 from gateway.documents.firestore_wire import Message, document_of, put_write, written_of
 from gateway.errors import TooLarge
 
 HOT_SECONDS = 2.0
 BULK_SECONDS = 30.0
 PAGE = 500
-LARGEST_BYTES = 1_048_576  # https://firebase.google.com/docs/firestore/quotas#collections_documents
+LARGEST_BYTES = 1_000_000  # Firestore's mebibyte, less what its own count of a document may add
 LARGEST_COMMIT_BYTES = 10 * LARGEST_BYTES
 
-LOWEST_ID = "__id-9223372036854775808__"  # as Google's recursive deletion in nodejs-firestore
+Kind = Literal["exists", "missing", "stale"]
+CONFLICTS: Mapping[str, Kind] = {
+    "ALREADY_EXISTS": "exists",
+    "NOT_FOUND": "missing",
+    "FAILED_PRECONDITION": "stale",
+    "ABORTED": "stale",
+}
 OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.max_send_message_length", -1),
@@ -49,7 +55,7 @@ class FirestoreDocuments:
     """`hot_seconds` bounds `get` and `commit`, `bulk_seconds` `list` and `delete_tree`.
 
     A version is the document's update time. A write that leaves a document exactly as it was leaves
-    its version too; an `Update` never does. `newest_first` needs a descending index on `__name__`.
+    its version too; an `Update` never does.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class FirestoreDocuments:
         bulk_seconds: float = BULK_SECONDS,
     ) -> None:
         self._database = f"projects/{project}/databases/{database}"
+        self._root = f"{self._database}/documents"
         self._emulator_host = emulator_host or os.environ.get("FIRESTORE_EMULATOR_HOST")
         self._hot_seconds = hot_seconds
         self._bulk_seconds = bulk_seconds
@@ -70,9 +77,8 @@ class FirestoreDocuments:
     async def get(self, *paths: str) -> list[Document | None]:
         if not paths:
             return []
-        with _translated_errors():
-            connection = await self._connection()
-            found = await connection.read(paths, self._hot_seconds)
+        connection = await self._connection()
+        found = await connection.read(paths, self._hot_seconds)
         by_path = {document.path: document for document in found}  # they come in any order
         return [by_path.get(path) for path in paths]
 
@@ -81,14 +87,13 @@ class FirestoreDocuments:
 
         After `StoreUnavailable` the writes may have been applied all the same, the answer being
         lost: what must not happen twice needs a precondition. Raises `TooLarge` for a document
-        of more than a mebibyte, `ValueError` for a path or value that Firestore cannot hold.
+        too large for Firestore, `ValueError` for a path or value that Firestore cannot hold.
         """
         check_distinct(writes)
         if not writes:
             return []
-        with _translated_errors(writes):
-            connection = await self._connection()
-            return await connection.commit(writes, self._hot_seconds)
+        connection = await self._connection()
+        return await connection.commit(writes, self._hot_seconds)
 
     async def list(
         self,
@@ -99,37 +104,24 @@ class FirestoreDocuments:
         limit: int = 100,
         newest_first: bool = False,
     ) -> list[Document]:
-        parent, _, id = collection.rpartition("/")
-        order = {"field": NAME, "direction": "DESCENDING" if newest_first else "ASCENDING"}
-        query = {"from_": [{"collection_id": id}], "order_by": [order], "limit": limit}
-        with _translated_errors():
-            connection = await self._connection()
-            bounds = []
-            if after:
-                bounds.append(connection.bound("GREATER_THAN", f"{collection}/{after}"))
-            if before:
-                bounds.append(connection.bound("LESS_THAN", f"{collection}/{before}"))
-            return await connection.query(parent, query, bounds, self._bulk_seconds)
+        query = listing(
+            self._root,
+            collection,
+            after=after,
+            before=before,
+            limit=limit,
+            newest_first=newest_first,
+        )
+        connection = await self._connection()
+        return await connection.query(query, self._bulk_seconds)
 
     async def delete_tree(self, path: str, *, limit: int = PAGE) -> int:
         """Costs a read (of the name alone) and a delete per document, one read at the end."""
-        lower, upper = path, f"{path}\0"
-        if path.count("/") % 2 == 0:  # a collection
-            lower, upper = f"{lower}/{LOWEST_ID}", f"{upper}/{LOWEST_ID}"
-        query = {
-            "select": {"fields": [NAME]},
-            "from_": [{"all_descendants": True}],
-            "limit": min(limit, PAGE),
-        }
-        with _translated_errors():
-            connection = await self._connection()
-            bounds = [
-                connection.bound("GREATER_THAN_OR_EQUAL", lower),
-                connection.bound("LESS_THAN", upper),
-            ]
-            found = await connection.query(collection_of(path), query, bounds, self._bulk_seconds)
-            if found:
-                await connection.commit([Delete(each.path) for each in found], self._bulk_seconds)
+        connection = await self._connection()
+        query = descendants(self._root, path, limit=min(limit, PAGE))
+        found = await connection.query(query, self._bulk_seconds)
+        if found:
+            await connection.commit([Delete(each.path) for each in found], self._bulk_seconds)
         return len(found)
 
     async def close(self) -> None:
@@ -141,16 +133,13 @@ class FirestoreDocuments:
     async def _connection(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         if loop not in self._connections:
-            credentials = await asyncio.to_thread(_find_credentials, self._emulator_host)
+            credentials = await asyncio.to_thread(_prepare, self._emulator_host)
             for other in [each for each in self._connections if each.is_closed()]:
                 del self._connections[other]
             if loop not in self._connections:  # several first requests may have come this far
                 connection = _Connection(self._database, self._emulator_host, credentials)
                 self._connections[loop] = connection
         return self._connections[loop]
-
-
-NAME = {"field_path": "__name__"}
 
 
 class _Connection:
@@ -185,36 +174,26 @@ class _Connection:
     async def read(self, paths: Sequence[str], seconds: float) -> list[Document]:
         names = [f"{self._root}/{path}" for path in paths]
         request = self._types.BatchGetDocumentsRequest(database=self._database, documents=names)
-        answers = await self._client.batch_get_documents(request, **self._settings(seconds))
-        return await self._found(answers, self._types.BatchGetDocumentsResponse, "found")
+        with _translated_errors():
+            answers = await self._client.batch_get_documents(request, **self._settings(seconds))
+            return await self._found(answers, self._types.BatchGetDocumentsResponse, "found")
 
     async def commit(self, writes: Sequence[Write], seconds: float) -> list[Written]:
         request = self._types.CommitRequest.pb()(database=self._database)
         for write in writes:
             put_write(request.writes.add(), self._root, write)
         _check_size(request)
-        response = self._types.CommitResponse.pb(
-            await self._client.commit(
-                self._types.CommitRequest.wrap(request), **self._settings(seconds)
-            )
-        )
-        answered = zip(writes, response.write_results, strict=True)
-        return [written_of(write, result, response.commit_time) for write, result in answered]
+        wrapped = self._types.CommitRequest.wrap(request)
+        with _translated_errors(writes):
+            answer = await self._client.commit(wrapped, **self._settings(seconds))
+        bare = self._types.CommitResponse.pb(answer)
+        answered = zip(writes, bare.write_results, strict=True)
+        return [written_of(write, result, bare.commit_time) for write, result in answered]
 
-    async def query(
-        self, parent: str, query: dict[str, Any], bounds: Sequence[Any], seconds: float
-    ) -> list[Document]:
-        """All that lie within the bounds, under the document `parent` or, empty, the root."""
-        if bounds:
-            query = {**query, "where": {"composite_filter": {"op": "AND", "filters": bounds}}}
-        under = f"{self._root}/{parent}" if parent else self._root
-        request = {"parent": under, "structured_query": query}
-        answers = await self._client.run_query(request, **self._settings(seconds))
-        return await self._found(answers, self._types.RunQueryResponse, "document")
-
-    def bound(self, operator: str, path: str) -> dict[str, Any]:
-        value = {"reference_value": f"{self._root}/{path}"}
-        return {"field_filter": {"field": NAME, "op": operator, "value": value}}
+    async def query(self, request: Query, seconds: float) -> list[Document]:
+        with _translated_errors():
+            answers = await self._client.run_query(request, **self._settings(seconds))
+            return await self._found(answers, self._types.RunQueryResponse, "document")
 
     async def close(self) -> None:
         await self._client.transport.close()
@@ -230,16 +209,21 @@ class _Connection:
         return {"retry": None, "timeout": seconds, "metadata": self._metadata}
 
 
-def _find_credentials(emulator_host: str | None) -> Any:
-    """Runs in a thread: it also imports what is slow to import, and may ask the metadata server."""
+def _prepare(emulator_host: str | None) -> Any:
+    """Imports what is slow to import and finds credentials, which may ask the metadata server."""
     import google.auth
     import google.cloud.firestore_v1
 
-    return None if emulator_host else google.auth.default()[0]
+    if emulator_host:
+        return None
+    try:
+        return google.auth.default()[0]
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise StoreUnavailable() from error
 
 
 def _plain_channel(host: str) -> Any:
-    import grpc.aio
+    import grpc.aio  # type: ignore[import-untyped]  # grpcio ships no types
 
     return grpc.aio.insecure_channel(host, options=[*OPTIONS, ("grpc.enable_http_proxy", 0)])
 
@@ -254,7 +238,6 @@ def _check_size(commit: Message) -> None:
 @contextlib.contextmanager
 def _translated_errors(writes: Sequence[Write] = ()) -> Iterator[None]:
     from google.api_core.exceptions import GoogleAPICallError, InvalidArgument
-    from google.auth.exceptions import GoogleAuthError
 
     try:
         yield
@@ -262,8 +245,6 @@ def _translated_errors(writes: Sequence[Write] = ()) -> Iterator[None]:
         raise ValueError("Firestore cannot hold this path or value.") from error
     except GoogleAPICallError as error:
         raise _conflict(error, writes) or StoreUnavailable() from error
-    except GoogleAuthError as error:
-        raise StoreUnavailable() from error
 
 
 def _conflict(error: Any, writes: Sequence[Write]) -> Conflict | None:
@@ -273,15 +254,7 @@ def _conflict(error: Any, writes: Sequence[Write]) -> Conflict | None:
     looks the same: then the first write with a version is named, and `stale` may mean `missing`.
     Contention aborts a commit too, and for a write with a version that is as good as a conflict.
     """
-    from google.api_core import exceptions
-
-    kinds: dict[type[Exception], Literal["exists", "missing", "stale"]] = {
-        exceptions.AlreadyExists: "exists",
-        exceptions.NotFound: "missing",
-        exceptions.FailedPrecondition: "stale",
-        exceptions.Aborted: "stale",
-    }
-    kind = kinds.get(type(error))
+    kind = CONFLICTS.get(error.grpc_status_code.name)
     if kind is None:
         return None
     suspects = [write.path for write in writes if _has_precondition(write, kind)]
@@ -289,7 +262,7 @@ def _conflict(error: Any, writes: Sequence[Write]) -> Conflict | None:
     return Conflict(max(named, key=len) if named else suspects[0], kind) if suspects else None
 
 
-def _has_precondition(write: Write, kind: str) -> bool:
+def _has_precondition(write: Write, kind: Kind) -> bool:
     if kind == "exists":
         return isinstance(write, Create)
     return isinstance(write, Update) or (isinstance(write, Delete) and write.version is not None)

@@ -2,7 +2,7 @@
 
 Firestore refuses some names that JSON allows, the empty one and those like `__this__`, and a list
 directly within a list (https://firebase.google.com/docs/firestore/quotas). Such a name is stored
-with a `~` before it, as is one that begins with `~` already; such a list as the map `{"~[]": list}`.
+with a `~` before it, as is one that begins with `~` already; such a list in a map, as `~[]`.
 """
 
 import re
@@ -30,6 +30,10 @@ REPLACES = "~replaces"
 """The version an `Update` replaced. Firestore keeps the version of a document that a write leaves
 as it was, so without this field two racing updates to the same content would both win."""
 
+ID = "~id"
+"""The document's id once more, because Firestore sorts names in one direction only."""
+
+HIDDEN = {EXPIRES_AT, REPLACES, ID}
 NESTED_LIST = "~[]"
 REFUSED_NAME = re.compile(r"|~.*|__.*__", re.DOTALL)
 MICROSECONDS = 1_000_000
@@ -46,9 +50,11 @@ def put_write(into: Message, root: str, write: Write) -> None:
             into.delete = name
         case Add():
             into.update.name = name
+            into.update.fields[ID].string_value = _id(write.path)
             _put_add(into, write)
         case Create() | Set() | Update():
             into.update.name = name
+            into.update.fields[ID].string_value = _id(write.path)
             for field, value in write.fields.items():
                 put_value(into.update.fields[stored_name(field)], value)
             _put_expiry(into, write.expires_at)
@@ -128,7 +134,7 @@ def field_path(name: str) -> str:
 
 def _put_add(into: Message, write: Add) -> None:
     """Only what the mask names is replaced; named and given no value, it is deleted."""
-    into.update_mask.SetInParent()  # without a mask the write would replace the document
+    into.update_mask.field_paths.append(field_path(ID))
     into.update_mask.field_paths.extend(field_path(stored_name(field)) for field in write.drop)
     if write.expires_at is not None:
         into.update_mask.field_paths.append(field_path(EXPIRES_AT))
@@ -177,11 +183,10 @@ def _put_list(into: Message, items: Sequence[Any]) -> None:
 
 
 def _fields(message: Message) -> Fields:
-    hidden = {EXPIRES_AT, REPLACES}
     return {
         name.removeprefix("~"): value_of(value)
         for name, value in message.fields.items()
-        if name not in hidden
+        if name not in HIDDEN
     }
 
 
@@ -189,6 +194,10 @@ def _map(fields: Mapping[str, Message]) -> Any:
     if NESTED_LIST in fields:
         return value_of(fields[NESTED_LIST])
     return {name.removeprefix("~"): value_of(value) for name, value in fields.items()}
+
+
+def _id(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _escaped(name: str) -> str:

@@ -9,11 +9,11 @@ after it, since an answer seldom repeats its question's words; a chunk scores as
 import heapq
 import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from sys import intern
+from sys import getsizeof, intern
 
 from gateway.retrieval.base import Chunk, Passage, Scored
 from gateway.retrieval.terms import terms
@@ -25,6 +25,8 @@ MAX_QUERY_TERMS = 64  # the rarest of them
 THIN = 2  # a query weighs at least as much as this many unheard-of terms: "thanks" proves little
 MOST_COUNTED = 255  # occurrences of a term in one message: one byte, and BM25 is flat long before
 MOST_RANKED = 256
+SLOT_BYTES = 32  # a term's number, an integer object
+MESSAGE_BYTES = 320  # a passage, its id and numbers, and its part of a chunk
 
 Weights = Mapping[str, float]
 
@@ -38,7 +40,7 @@ class LexicalIndex:
 
     __slots__ = (
         "_after", "_before", "_chunks", "_counts", "_ends", "_lengths", "_numbers", "_slots",
-        "chunks", "length", "size",
+        "bytes", "chunks", "length", "size",
     )  # fmt: skip
 
     def __init__(self, chunks: Iterable[Chunk]) -> None:
@@ -50,6 +52,7 @@ class LexicalIndex:
         self._index(passages)
         self.size = len(passages)
         self.length = sum(self._lengths)  # of all messages together, in terms
+        self.bytes = self._weigh(passages)  # about what it keeps in memory, texts included
 
     def _index(self, passages: Sequence[Passage]) -> None:
         numbers: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
@@ -64,6 +67,12 @@ class LexicalIndex:
         self._ends = array("I", accumulate(map(len, numbers.values())))
         self._numbers = array("I", (n for run in numbers.values() for n in run))
         self._counts = b"".join(counts.values())
+
+    def _weigh(self, passages: Sequence[Passage]) -> int:
+        """A script of many characters weighs ten times another's: bytes of text do not tell."""
+        arrays = (self._chunks, self._before, self._after, self._lengths, self._ends, self._numbers)
+        kept = (self._slots, self._counts, *arrays, *self._slots, *(one.text for one in passages))
+        return sum(map(getsizeof, kept)) + SLOT_BYTES * len(self._ends) + MESSAGE_BYTES * self.size
 
     def holding(self, term: str) -> int:
         """How many messages hold `term`."""
@@ -90,11 +99,11 @@ class LexicalIndex:
                 found[chunk] = score
         return found
 
-    def scored(self, chunk: int, scores: Mapping[int, float]) -> Scored:
+    def scored(self, chunk: int, scores: Mapping[int, float], place: int) -> Scored:
         first = bisect_left(self._chunks, chunk)
-        last = first + len(self.chunks[chunk].passages)
-        each = tuple(scores.get(number, 0.0) for number in range(first, last))
-        return Scored(self.chunks[chunk], max(each), each)
+        numbers = range(first, first + len(self.chunks[chunk].passages))
+        each = tuple(scores.get(number, 0.0) for number in numbers)
+        return Scored(self.chunks[chunk], max(each), each, place)
 
     def _with_neighbours(self, own: Mapping[int, float]) -> dict[int, float]:
         scores = dict(own)
@@ -123,14 +132,20 @@ def rank(query: str, indexes: Sequence[LexicalIndex], *, limit: int = MOST_RANKE
     if not weights:
         return []
     average = sum(index.length for index in indexes) / size
-    found: list[Found] = []
-    start = 0
-    for index in indexes:
-        scores = index.score(weights, average)
-        for chunk, score in index.best(scores).items():
-            found.append((score, index.chunks[chunk].passages[0].at, start + chunk, index, scores))
-        start += len(index.chunks)
-    best = heapq.nlargest(limit, found, key=itemgetter(0, 1, 2))
+    scores = [index.score(weights, average) for index in indexes]
+    starts = list(accumulate((len(index.chunks) for index in indexes), initial=0))
+    found = [
+        (score, index.chunks[chunk].passages[0].at, start + chunk)
+        for index, start, of_index in zip(indexes, starts, scores, strict=False)
+        for chunk, score in index.best(of_index).items()
+    ]
+    ranked: list[Scored] = []
+    for _, _, place in heapq.nlargest(limit, found):
+        i = bisect_right(starts, place) - 1
+        ranked.append(indexes[i].scored(place - starts[i], scores[i], place))
+    return ranked
+
+
 def _weights(query: str, indexes: Sequence[LexicalIndex], size: int) -> dict[str, float]:
     """Each term's share of the query's inverse document frequency; terms held nowhere left out."""
     holding = {
@@ -145,11 +160,6 @@ def _weights(query: str, indexes: Sequence[LexicalIndex], size: int) -> dict[str
 def _rarity(size: int, holding: int) -> float:
     """Inverse document frequency."""
     return math.log(1 + (size - holding + 0.5) / (holding + 0.5))
-
-
-def _order(found: tuple[float, int, int], indexes: Sequence[LexicalIndex]) -> tuple[float, ...]:
-    score, index, chunk = found
-    return score, indexes[index].chunks[chunk].passages[0].at, index, chunk
 
 
 def _neighbours(passages: Sequence[Passage]) -> tuple["array[int]", "array[int]"]:

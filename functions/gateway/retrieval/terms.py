@@ -35,9 +35,7 @@ _DROPPED = frozenset(_FUNCTION_WORDS.split())
 
 def terms(text: str) -> list[str]:
     """The terms of `text` in their order, repeats kept. Time and size are linear in its length."""
-    return [
-        stem(word) if word.isascii() else word for word in words(text) if word not in _DROPPED
-    ]
+    return [stem(word) if word.isascii() else word for word in words(text) if word not in _DROPPED]
 
 
 def words(text: str) -> list[str]:

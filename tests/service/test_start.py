@@ -1,0 +1,115 @@
+"""Starting: what is refused, and how soon the first request is answered."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.service import FUNCTIONS, Service, free_port, serving
+
+pytestmark = pytest.mark.service
+
+PRODUCTION = {
+    "K_SERVICE": "memory-ops",
+    "API_KEYS": "alice:sk-alice",
+    "STORE_URL": "firestore://project/database",
+}
+HELLO = {"model": "preview", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def start(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The entry point's process, which is to end by itself."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(FUNCTIONS), **settings}
+    source, port = f"--source={FUNCTIONS / 'main.py'}", f"--port={free_port()}"
+    return subprocess.run(
+        [sys.executable, "-m", "functions_framework", "--target=gateway", "--asgi", source, port],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"API_KEYS": ""}, "no way to sign in: set GOOGLE_CLIENT_ID or API_KEYS"),
+        ({"DEVELOPMENT_ISSUER": "true"}, "DEVELOPMENT_ISSUER lets anyone in"),
+        ({"STORE_URL": "sqlite:///memory.db"}, "would be lost with the instance"),
+    ],
+    ids=["no sign-in", "development issuer", "sqlite"],
+)
+def test_production_refuses_to_start_unsafely(
+    tmp_path: Path, settings: dict[str, str], reason: str
+) -> None:
+    ended = start(tmp_path, **{**PRODUCTION, **settings})
+    assert ended.returncode != 0
+    assert reason in ended.stderr
+    assert "sk-alice" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"REQUESTS_PER_MINUTE": "many"}, "REQUESTS_PER_MINUTE"),
+        ({"LOG_LEVEL": "LOUD"}, "log_level"),
+        ({"UPSTREAM_BASE": "ftp://example.test"}, "upstream base"),
+        ({"STORE_URL": "postgres://secret@example.test/db"}, "STORE_URL"),
+        ({"API_KEYS": "alice:sk-one,bob:sk-one"}, "API key"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_meant_stops_the_start(
+    tmp_path: Path, settings: dict[str, str], name: str
+) -> None:
+    ended = start(tmp_path, API_KEYS="alice:sk-alice", **settings)
+    assert ended.returncode != 0
+    assert name in ended.stderr
+    assert not any(word in ended.stdout + ended.stderr for word in ("sk-alice", "sk-one", "secret"))
+
+
+def test_the_entry_point_answers_its_first_request(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        answer = httpx.post(
+            f"{service.url}/v1/chat/completions", json=HELLO, headers={"x-api-key": "sk-alice"}
+        )
+    assert answer.status_code == 200
+    assert answer.json()["object"] == "chat.completion"
+    assert answer.headers["x-memory-status"] == "miss"
+
+
+def test_a_restart_keeps_what_was_remembered(tmp_path: Path) -> None:
+    headers = {"x-api-key": "sk-alice", "x-session-id": "talk"}
+    with serving(tmp_path) as service:
+        url = f"{service.url}/v1/chat/completions"
+        httpx.post(url, json=HELLO, headers=headers).raise_for_status()
+        service.kill()
+        service.start()
+        stored = httpx.get(f"{service.url}/v1/sessions/talk/messages", headers=headers)
+    assert [one["content"] for one in stored.json()["data"]] == ["Hello"]
+
+
+def test_importing_the_entry_point_opens_nothing(tmp_path: Path) -> None:
+    code = "import main, os; print(sorted(os.listdir()))"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(FUNCTIONS)}
+    told = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert told.stdout == "[]\n"
+
+
+def test_a_laptops_own_issuer_signs_people_in(tmp_path: Path) -> None:
+    """What `make run` sets, end to end: the service fetches its certificates from itself."""
+    service = Service(tmp_path, DEVELOPMENT_ISSUER="true", GOOGLE_CLIENT_ID="local")
+    ...
