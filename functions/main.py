@@ -2,7 +2,7 @@
 
 The framework serves one handler on every path and has no start-up hook, so the handler hands over a
 Starlette app, which Starlette then calls as it would any response. The app is built at the first
-request, in the process and the event loop that serve it: importing this module does nothing.
+request, in the process and the event loop that serve it: importing this module opens nothing.
 """
 
 from functools import cache
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from gateway.settings import Settings
 from gateway.wiring import build
 
-Settings()  # refuses to start what must not be served, before the first request
+build(Settings())  # refuses to start what must not or cannot be served, and is thrown away
 
 
 @cache

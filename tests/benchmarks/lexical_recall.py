@@ -3,8 +3,8 @@
     MEMORY_OPS_DIALOGUES=FOLDER PYTHONPATH=functions python tests/benchmarks/lexical_recall.py
 
 *Ranking*: evidence recall of messages by BM25 as it is and without what neighbours lend; `--tune`
-tries other constants too. *Selection*: recall under the budget, and what questions that have nothing
-to do with the memory bring in, by floor. Last, what an index of up to 5,000 messages weighs, its
+tries other constants too. *Selection*: recall under the budget, and what questions that have
+nothing to do with the memory bring in, by floor. Last, what an index of 5,000 messages weighs, its
 texts not counted, and how long a question takes.
 
 On-topic are questions with evidence, LoCoMo's adversarial ones left out. Off-topic are questions of

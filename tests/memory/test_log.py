@@ -12,10 +12,12 @@ from gateway.documents.metered import MeteredDocuments
 from gateway.documents.sqlite import SqliteDocuments
 from gateway.errors import NotFound, TooLarge
 from gateway.memory import fingerprints
+from gateway.memory.growth import ROOT, Addition, Compose
 from gateway.memory.heads import APPEND_KEYS, LOG_ENTRIES, Head, Owner
-from gateway.memory.log import ROOT, Addition, Compose, MessageLog, segment_path
+from gateway.memory.log import MessageLog
 from gateway.memory.records import owner_path
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_BYTES, TAIL_TURNS, size, turns
+from gateway.memory.storage import segment_path
 from support.memories import ALICE, BOB, Scribe
 
 LARGEST_DOCUMENT = 900 * 1024
@@ -428,6 +430,6 @@ async def test_segments_lie_under_the_owners_path(
 ) -> None:
     for n in range(TAIL_TURNS + 1):
         await scribe.append("s", *scribe.turn(f"question {n}"))
-    found = (await documents.get(segment_path(ALICE, 0)))[0]
+    found = (await documents.get(segment_path(owner_path(ALICE), 0)))[0]
     assert found is not None
     assert found.path.startswith(owner_path(ALICE))

@@ -1,5 +1,6 @@
 import math
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -110,6 +111,16 @@ def test_a_pasted_document_is_a_query_too() -> None:
     pasted = " ".join(f"w{rng.randrange(5000)}" for _ in range(20_000))
     index = LexicalIndex(alone(*(f"w{i} w{i + 1}" for i in range(200))))
     assert rank(pasted, [index])
+
+
+def test_an_index_knows_what_it_weighs() -> None:
+    rng = random.Random(5)
+    texts = ["".join(chr(rng.randrange(0x4E00, 0x5200)) for _ in range(99)) for _ in range(99)]
+    tracemalloc.start()
+    index = LexicalIndex(alone(*texts))
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert 0.7 < index.bytes / kept < 1.4
 
 
 @given(TEXTS, st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join), st.data())

@@ -143,9 +143,6 @@ def test_no_remembered_line_repeats_a_message_of_the_prompt(
         assert not set(remembered_texts(prompt)) & {one["content"] for one in plain(prompt)}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the prompt's own messages are left out by id, so not those told elsewhere"
-)
 def test_no_remembered_line_of_another_session_repeats_the_prompt(
     alice: Person, upstream: LoopbackUpstream
 ) -> None:
@@ -171,12 +168,6 @@ def test_the_block_stands_right_before_the_last_user_message(
     assert answer.headers["x-memory-status"] == "hit"
 
 
-RARE = pytest.mark.xfail(
-    strict=True, reason="no term is rare in a small memory, so that all of it is under the floor"
-)
-
-
-@RARE
 def test_the_only_memory_there_is_comes_back_when_asked_for(
     alice: Person, upstream: LoopbackUpstream
 ) -> None:
@@ -185,7 +176,6 @@ def test_the_only_memory_there_is_comes_back_when_asked_for(
     assert remembered_texts(sent(upstream)) == [DACHSHUND]
 
 
-@RARE
 def test_a_memory_about_one_thing_alone_comes_back_when_asked_for(
     alice: Person, upstream: LoopbackUpstream
 ) -> None:
@@ -490,9 +480,6 @@ def test_a_tool_reply_alone_follows_its_call(alice: Person, upstream: LoopbackUp
     assert plain(sent(upstream)) == [user(ASKED), CALLING, RESULT]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the block is looked up by a question that only the history holds"
-)
 def test_a_tool_reply_alone_brings_the_block_of_its_question(
     alice: Person, upstream: LoopbackUpstream
 ) -> None:

@@ -122,9 +122,6 @@ async def test_a_client_that_left_halfway_may_use_its_key_again(
     assert len(upstream.requests) == 2
 
 
-@pytest.mark.xfail(
-    strict=True, reason="hanging up between the finish reason and [DONE] keeps an empty answer"
-)
 async def test_a_client_that_left_before_the_last_line_gets_the_answer_again(
     alice: Person, upstream: LoopbackUpstream
 ) -> None:

@@ -1,6 +1,7 @@
 """Who is let in and who is not, by the running service."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -98,10 +99,10 @@ def test_a_google_id_token_is_taken(
     ids=str,
 )
 def test_a_token_with_a_wrong_claim_is_refused(
-    http: httpx.Client, signing_key: SigningKey, changes: dict[str, object], message: str
+    http: httpx.Client, signing_key: SigningKey, changes: dict[str, Any], message: str
 ) -> None:
-    claims = make_claims(**{"iat": LONG_AGO, "exp": FAR_FUTURE, **changes})
-    token = make_token(signing_key, claims)
+    claims: dict[str, Any] = {"iat": LONG_AGO, "exp": FAR_FUTURE, **changes}
+    token = make_token(signing_key, make_claims(**claims))
     answer = http.post(CHAT, json=BODY, headers=bearer(token))
     assert answer.status_code == 401
     assert message in answer.json()["error"]["message"]

@@ -5,8 +5,9 @@ from random import Random
 from typing import Any
 
 from gateway.documents.base import Documents, Write
+from gateway.memory.growth import Addition
 from gateway.memory.heads import Head
-from gateway.memory.log import Addition, MessageLog
+from gateway.memory.log import MessageLog
 from gateway.memory.records import Record, content_hash, new_id
 from limits.clock import Clock
 

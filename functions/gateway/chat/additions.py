@@ -11,8 +11,8 @@ from gateway.chat.threads import aligned, fingerprint_of, hash_of, spoken
 from gateway.chat.turn import Turn
 from gateway.chat.wire import Message, count_message, extras_of, text_of
 from gateway.memory.alignment import Alignment
+from gateway.memory.growth import ROOT, Addition
 from gateway.memory.heads import Head
-from gateway.memory.log import ROOT, Addition
 from gateway.memory.records import INSTANT_SECONDS, Record, State
 from gateway.tokens.base import Tokenizer
 

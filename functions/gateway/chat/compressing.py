@@ -17,8 +17,8 @@ from gateway.chat.threads import Spoken, Threads, aligned, spoken
 from gateway.chat.wire import ChatRequest
 from gateway.identity.base import Identity
 from gateway.limits.limiter import Limiter
+from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
-from gateway.memory.log import Loaded
 from gateway.memory.records import new_id
 
 logger = logging.getLogger(__name__)

@@ -25,9 +25,10 @@ from gateway.chat.prompt import (
     render,
     with_block,
 )
-from gateway.chat.wire import INSTRUCTIONS, Message, count_extras, count_message
+from gateway.chat.wire import INSTRUCTIONS, Message, count_extras, count_message, text_of
 from gateway.memory.heads import Head
 from gateway.memory.recall import Candidates, Recall, Scope
+from gateway.retrieval.base import Scored
 from gateway.retrieval.lexical import LexicalIndex, rank
 from gateway.retrieval.selection import select
 from gateway.tokens.base import Tokenizer
@@ -177,12 +178,13 @@ class Compressor:
     def _selected(self, layout: Layout, indexes: Sequence[LexicalIndex], query: str) -> list[Line]:
         if not indexes or not query:
             return []
+        ranked = rank(query, indexes)
         selected = select(
-            rank(query, indexes),
+            ranked,
             budget_tokens=self.options.token_budget,
             top_k=self.options.top_k,
             floor=self.options.floor,
-            exclude={item.id for item in layout.kept if item.id},
+            exclude=_in_hand(layout, ranked),
             overhead_tokens=LINE_OVERHEAD_TOKENS,
         )
         return [Line(one.passage, one.score, one.rank) for one in selected]
@@ -221,3 +223,11 @@ class Compressor:
             tokens_after=after,
             cached_after=min(cached, leading_tokens(layout)) if layout.cut else cached,
         )
+
+
+def _in_hand(layout: Layout, ranked: Sequence[Scored]) -> set[str]:
+    """Ids of messages that the prompt holds already, the same words in another session included."""
+    ids = {item.id for item in layout.kept if item.id}
+    texts = {text_of(item.message).strip() for item in layout.kept}
+    passages = (passage for one in ranked for passage in one.chunk.passages)
+    return ids | {passage.id for passage in passages if passage.text.strip() in texts}

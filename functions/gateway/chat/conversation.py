@@ -8,7 +8,7 @@ from gateway.chat.prompt import Item, Layout, last_user
 from gateway.chat.threads import Spoken, hash_of
 from gateway.chat.wire import INSTRUCTIONS, Message, message_of, text_of
 from gateway.memory.alignment import Alignment
-from gateway.memory.log import Loaded
+from gateway.memory.growth import Loaded
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
 
@@ -49,12 +49,17 @@ def items_of(conversation: Conversation) -> list[Item]:
 
 
 def repeated_block(conversation: Conversation) -> str:
-    """Inside a tool loop the turn's block is repeated byte for byte: no new recall."""
-    block, place = conversation.loaded.head.block, last_user(conversation.messages)
-    if place is None or not block:
-        return ""
-    asked = hash_of(conversation.owner, conversation.messages[place])
-    return block["text"] if block["for"] == asked else ""
+    """Inside a tool loop the turn's block is repeated byte for byte: no new recall.
+
+    A tool's reply sent alone belongs to the latest question of the session.
+    """
+    head, place = conversation.loaded.head, last_user(conversation.messages)
+    if place is not None:
+        asked = hash_of(conversation.owner, conversation.messages[place])
+    else:
+        questions = (one.hash for one in reversed(head.log) if one.active and one.role == "user")
+        asked = next(questions, "")
+    return head.block["text"] if head.block.get("for") == asked else ""
 
 
 def query_of(messages: Sequence[Message]) -> str:

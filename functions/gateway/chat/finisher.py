@@ -17,8 +17,9 @@ from gateway.chat.wire import count_message
 from gateway.documents.base import Write
 from gateway.errors import TooLarge
 from gateway.limits.limiter import Limiter
+from gateway.memory.growth import Addition
 from gateway.memory.heads import Head
-from gateway.memory.log import Addition, MessageLog
+from gateway.memory.log import MessageLog
 from gateway.tokens.base import Tokenizer
 
 

@@ -1,6 +1,8 @@
 """One turn, from the request to the stored answer. Read `complete` from top to bottom."""
 
 import asyncio
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -23,13 +25,14 @@ from gateway.errors import UpstreamFailed
 from gateway.identity.base import Identity
 from gateway.limits.base import Reservation
 from gateway.limits.limiter import Limiter
+from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
-from gateway.memory.log import Loaded
 from gateway.memory.records import new_id
 from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
 
 MemoryMode = Literal["on", "read", "write", "off"]
 EVENT_STREAM = "text/event-stream"
+LONG_NUMBER = re.compile(rb"[0-9]{17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,7 @@ def _refused(status: int, headers: dict[str, str], body: bytes, call: Call) -> R
 
 def _body(turn: Turn) -> bytes:
     """The request with the prompt in place of its messages, and usage asked for on streams."""
-    payload: dict[str, Any] = dict(turn.request.payload)
+    payload = _fields(turn.request)
     if turn.prompt.changed:
         payload["messages"] = list(turn.prompt.messages)
     if turn.request.stream and not turn.request.wants_usage:
@@ -238,7 +241,18 @@ def _body(turn: Turn) -> bytes:
         payload["stream_options"] = {**(options or {}), "include_usage": True}
     elif not turn.prompt.changed:
         return turn.request.raw
-    return orjson.dumps(payload)
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(payload, ensure_ascii=False).encode()
+
+
+def _fields(request: ChatRequest) -> dict[str, Any]:
+    """The body's fields; those with long numbers read by the parser that keeps every digit."""
+    if not LONG_NUMBER.search(request.raw):
+        return dict(request.payload)
+    exact = json.loads(request.raw)
+    return {**exact, "messages": list(request.messages)}
 
 
 def _whole(body: bytes) -> Completion | None:

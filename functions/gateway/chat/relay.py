@@ -69,18 +69,18 @@ class Relay:
             await self._response.close()
 
     async def hang_up(self) -> None:
-        """The client left: stop the upstream, keep what came, marked interrupted."""
+        """The client left: stop the upstream, keep what came; less than an answer is marked so."""
         await self._response.close()
-        if self._ending is None:
-            answer = StoredAnswer(200, {}, b"")
-            complete = self._completion.complete
-            await self._end(
-                self._finisher.remember(
-                    self._turn, self._completion, answer, interrupted=not complete
-                )
-            )
-        else:
+        if self._ending is not None:
             await asyncio.shield(self._ending)
+        elif self._completion.complete:
+            self._noted(encode(b"[DONE]"))
+            await self._store()
+        else:
+            left = StoredAnswer(200, {}, b"")
+            await self._end(
+                self._finisher.remember(self._turn, self._completion, left, interrupted=True)
+            )
 
     async def _pass(self, event: Event) -> bytes:
         """The bytes of an event that go to the client; `[DONE]` waits for the turn to be stored."""

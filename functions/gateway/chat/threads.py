@@ -10,8 +10,9 @@ from gateway.chat.wire import INSTRUCTIONS, Message, text_of, tool_ids
 from gateway.documents.base import Documents
 from gateway.memory import fingerprints
 from gateway.memory.alignment import Alignment, align
+from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
-from gateway.memory.log import Loaded, MessageLog
+from gateway.memory.log import MessageLog
 from gateway.memory.records import content_hash, owner_path, session_path
 
 COMPARED_CHARACTERS = 2_000

@@ -8,7 +8,7 @@ from gateway.chat.compression import Prompt
 from gateway.chat.threads import Spoken
 from gateway.chat.wire import ChatRequest
 from gateway.limits.base import Reservation
-from gateway.memory.log import Loaded
+from gateway.memory.growth import Loaded
 
 
 @dataclass(frozen=True, slots=True)

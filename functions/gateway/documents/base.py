@@ -91,7 +91,11 @@ class Written:
 
 
 class Conflict(Exception):
-    """A precondition failed and nothing of the commit was applied."""
+    """A precondition failed and nothing of the commit was applied.
+
+    `path` and `kind` are as exact as the store tells: of a commit of several Firestore does not say
+    which document is stale, nor whether it is gone.
+    """
 
     def __init__(self, path: str, kind: Literal["exists", "missing", "stale"]) -> None:
         super().__init__(f"{kind}: {path.partition('/')[0]}")  # paths below hold hashed identities

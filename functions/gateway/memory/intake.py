@@ -6,8 +6,9 @@ from random import Random
 from typing import Any
 
 from gateway.errors import BadRequest
+from gateway.memory.growth import Addition
 from gateway.memory.heads import Head
-from gateway.memory.log import Addition, MessageLog
+from gateway.memory.log import MessageLog
 from gateway.memory.records import INSTANT_SECONDS, Record, content_hash, new_id, random_part
 from gateway.memory.segments import size
 

@@ -7,66 +7,31 @@ what won, so two turns at once in one session both survive. A key makes an appen
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from random import Random
-from typing import Any
 from weakref import WeakValueDictionary
-
-import orjson
 
 from gateway.documents.base import (
     Conflict,
-    Create,
     Delete,
     Document,
     Documents,
-    Set,
     StoreUnavailable,
     Update,
     Write,
 )
-from gateway.errors import NotFound, TooLarge
+from gateway.errors import NotFound
 from gateway.memory import fingerprints
 from gateway.memory import segments as packing
-from gateway.memory.alignment import Entry
-from gateway.memory.heads import SCHEMA, TITLE_CHARACTERS, Head, Owner
+from gateway.memory.growth import Addition, Compose, Loaded, grown
+from gateway.memory.heads import Head, Owner
 from gateway.memory.records import Record, State, owner_path, session_path
 from gateway.memory.segments import Filled, Segment
+from gateway.memory.storage import read_segment, saved, segment_path, segment_write
 
-ROOT = ""
 ATTEMPTS = 16
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What one batched read brings: the owner's document and the session's head."""
-
-    owner: Owner
-    head: Head
-
-
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """What one append brings. Records come without sequence; a parent of None means the last one,
-    `ROOT` that there is none.
-
-    `unstored` ids enter the log of hashes but not the memory (the preview's answers). `beside` are
-    writes of other rooms that belong to the same commit.
-    """
-
-    key: str
-    records: Sequence[Record] = ()
-    unstored: frozenset[str] = frozenset()
-    states: Mapping[str, State] = field(default_factory=dict)
-    block: Mapping[str, str] | None = None
-    usage: Mapping[str, Any] | None = None
-    fingerprint: str | None = None
-    beside: Sequence[Write] = ()
-
-
-Compose = Callable[[Head], Addition]
 
 
 class MessageLog:
@@ -153,7 +118,7 @@ class MessageLog:
     async def _plan(
         self, owner: str, loaded: Loaded, addition: Addition
     ) -> tuple[Head, list[Write]]:
-        head, state = _with_addition(loaded, addition, self._clock()), loaded.owner
+        head, state = grown(loaded, addition, self._clock()), loaded.owner
         leaving, tail = packing.overflow(head.tail)
         head = replace(head, tail=tail)
         writes: list[Write] = []
@@ -163,15 +128,15 @@ class MessageLog:
         changed = await self._restated(owner, state, addition.states, loaded.head.tail)
         if leaving:
             changed = await self._rolled_over(owner, state, leaving, changed)
-        writes.extend(_segment_write(owner, filled) for filled in changed)
+        writes.extend(segment_write(owner_path(owner), filled) for filled in changed)
         state = state.with_segments([filled.segment for filled in changed])
         if state != loaded.owner:
             state = replace(state, sequence=max(state.sequence, head.sequence))
-            writes.append(_save(owner_path(owner), state.packed(), state.version))
+            writes.append(saved(owner_path(owner), state.packed(), state.version))
         if addition.fingerprint and not loaded.head.fingerprint:
             pointer = fingerprints.path(owner, addition.fingerprint)
             writes.append(fingerprints.pointing(pointer, await self._one(pointer), head.session))
-        writes.append(_save(session_path(owner, head.session), head.packed(), head.version))
+        writes.append(saved(session_path(owner, head.session), head.packed(), head.version))
         return head, writes
 
     async def _open_session(
@@ -225,13 +190,14 @@ class MessageLog:
     async def _segments(self, owner: str, wanted: Sequence[Segment]) -> list[list[Record]]:
         if not wanted:
             return []
-        paths = [segment_path(owner, segment.number) for segment in wanted]
+        paths = [segment_path(owner_path(owner), segment.number) for segment in wanted]
         return [read_segment(document) for document in await self._documents.get(*paths)]
 
     async def _purge(self, owner: str, number: int, key: str) -> tuple[int, int]:
         """Rewrite a segment without a session; how many messages left, and its version now."""
         for attempt in range(ATTEMPTS):
-            found = await self._documents.get(owner_path(owner), segment_path(owner, number))
+            root = owner_path(owner)
+            found = await self._documents.get(root, segment_path(root, number))
             state, records = Owner.of(found[0]), read_segment(found[1])
             kept = [record for record in records if record.session != key]
             if len(kept) == len(records):
@@ -241,8 +207,8 @@ class MessageLog:
             state = state.with_segments([filled.segment])
             try:
                 await self._documents.commit(
-                    _segment_write(owner, filled),
-                    _save(owner_path(owner), state.packed(), state.version),
+                    segment_write(owner_path(owner), filled),
+                    saved(owner_path(owner), state.packed(), state.version),
                 )
                 return len(records) - len(kept), filled.segment.version
             except Conflict:
@@ -258,7 +224,7 @@ class MessageLog:
             open=tuple(key for key in state.open if key != head.key),
         )
         writes: list[Write] = [
-            _save(owner_path(owner), state.packed(), state.version),
+            saved(owner_path(owner), state.packed(), state.version),
             Delete(session_path(owner, head.session), head.version),
         ]
         if head.fingerprint:
@@ -274,119 +240,3 @@ class MessageLog:
     def _pause_seconds(self, attempt: int) -> float:
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
         return self._randomness.uniform(0, longest)
-
-
-def segment_path(owner: str, number: int) -> str:
-    return f"{owner_path(owner)}/segments/{number:08d}"
-
-
-def read_segment(document: Document | None) -> list[Record]:
-    if document is None:
-        return []
-    return [Record.unpacked(fields) for fields in orjson.loads(document.fields["records"])]
-
-
-def _segment_write(owner: str, filled: Filled) -> Write:
-    records = orjson.dumps([record.packed() for record in filled.records]).decode()
-    fields = {"schema": SCHEMA, "version": filled.segment.version, "records": records}
-    return Set(segment_path(owner, filled.segment.number), fields)
-
-
-def _save(path: str, fields: Mapping[str, Any], version: str | None) -> Write:
-    return Create(path, fields) if version is None else Update(path, fields, version)
-
-
-def _with_addition(loaded: Loaded, addition: Addition, now: float) -> Head:
-    """The head with the addition's messages at its end, sequence and parents filled in.
-
-    The sequence is a Lamport clock over what this turn has read of the owner: later than all of it,
-    whatever the clocks of two instances say, and no write of its own.
-    """
-    head = loaded.head
-    records = _placed(loaded, addition)
-    stored = [record for record in records if record.id not in addition.unstored]
-    tail = packing.with_states(head.tail, addition.states) or list(head.tail)
-    log = _with_entries(head.log, records, addition)
-    before = {entry.id: entry for entry in head.log}
-    restated = sum(
-        before[id].tokens * (int(state == "active") - int(before[id].active))
-        for id, state in addition.states.items()
-        if id in before
-    )
-    added = sum(record.tokens for record in stored if record.state == "active")
-    return replace(
-        head,
-        title=head.title or _title(stored),
-        created_at=head.created_at or now,
-        updated_at=now,
-        messages=head.messages + len(stored),
-        turns=head.turns + sum(record.role == "user" for record in stored),
-        tokens=max(0, head.tokens + added + restated),
-        sequence=max((record.sequence for record in records), default=head.sequence),
-        open=True,
-        fingerprint=addition.fingerprint or head.fingerprint,
-        requests=[*head.requests, addition.key],
-        log=log,
-        tail=_in_order([*tail, *stored], log),
-        block=head.block if addition.block is None else addition.block,
-        usage=head.usage if addition.usage is None else addition.usage,
-    )
-
-
-def _placed(loaded: Loaded, addition: Addition) -> list[Record]:
-    head = loaded.head
-    sequence = max(head.sequence, loaded.owner.sequence)
-    last = next((one.id for one in reversed(_restate(head.log, addition)) if one.active), None)
-    placed = []
-    for record in addition.records:
-        if packing.size(record) > packing.MESSAGE_BYTES:
-            raise TooLarge(
-                f"A message may take {packing.MESSAGE_BYTES // 1024} KiB to be remembered;"
-                " send it with `X-Memory: off` or in parts.",
-                code="message_too_large",
-            )
-        sequence += 1
-        parent = last if record.parent is None else record.parent or None
-        placed.append(replace(record, sequence=sequence, parent=parent, session=head.key))
-        if record.state == "active" and record.parent is None:
-            last = record.id
-    return placed
-
-
-def _with_entries(
-    log: Sequence[Entry], records: Sequence[Record], addition: Addition
-) -> list[Entry]:
-    """The log with changed states and the new messages, each after the parent it names."""
-    entries = _restate(log, addition)
-    named = {record.id for record in addition.records if record.parent is not None}
-    for record in records:
-        tokens = 0 if record.id in addition.unstored else record.tokens
-        entry = Entry(record.hash, record.id, record.role, record.state == "active", tokens)
-        place = _place(entries, record.parent) if record.id in named else len(entries)
-        entries.insert(place, entry)
-    return entries
-
-
-def _restate(log: Sequence[Entry], addition: Addition) -> list[Entry]:
-    return [
-        replace(entry, active=addition.states[entry.id] == "active")
-        if entry.id in addition.states
-        else entry
-        for entry in log
-    ]
-
-
-def _in_order(tail: Sequence[Record], log: Sequence[Entry]) -> list[Record]:
-    """The tail in the log's order, where an edited message stands in the place of the old one."""
-    places = {entry.id: i for i, entry in enumerate(log)}
-    return sorted(tail, key=lambda record: places.get(record.id, -1))  # -1: older than the log
-
-
-def _place(entries: Sequence[Entry], parent: str | None) -> int:
-    following = (i + 1 for i, entry in enumerate(entries) if entry.id == parent)
-    return next(following, len(entries)) if parent else 0
-
-
-def _title(records: Sequence[Record]) -> str:
-    first = next((record.content for record in records if record.role == "user"), "")
-    return " ".join(first.split())[:TITLE_CHARACTERS]

@@ -6,15 +6,16 @@ bring nothing back. Past `MAX_SEGMENTS`, term sketches choose which segments are
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gateway.documents.base import Document, Documents
+from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head
-from gateway.memory.log import Loaded, read_segment, segment_path
 from gateway.memory.records import Record, owner_path
 from gateway.memory.segments import Segment, turns
+from gateway.memory.storage import read_segment, segment_path
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
 from gateway.retrieval.sketch import Sketch, choose
@@ -88,39 +89,35 @@ class Recall:
         self, owner: str, loaded: Loaded, query: str, scope: Scope, now: float
     ) -> Candidates:
         """Everything rankable for `query`, the session's own tail included."""
-        only = loaded.head.key if scope == "session" else ""
-        segments, skipped = self._chosen(owner, loaded.owner.segments, query, only, now)
-        tails = [] if only else [key for key in loaded.owner.open if key != loaded.head.key]
-        paths = {segment_path(owner, one.number): one for one in segments}
-        wanted = [
-            path for path, one in paths.items() if not self._has(path, one.version, only, now)
-        ]
-        heads = [f"{owner_path(owner)}/sessions/{key}" for key in tails]
+        root, head = owner_path(owner), loaded.head
+        only = head.key if scope == "session" else ""
+        filled = {segment_path(root, one.number): one for one in loaded.owner.segments if one.count}
+        chosen = self._chosen(filled, query, only, now)
+        tails = [] if only else [key for key in loaded.owner.open if key != head.key]
+        heads = [f"{root}/sessions/{key}" for key in tails]
+        wanted = [path for path in chosen if not self._has(path, filled[path].version, only, now)]
         found = await self._documents.get(*wanted, *heads) if wanted or heads else []
         read = dict(zip([*wanted, *heads], found, strict=True))
-        indexes = [self._tail(loaded.head, owner, now)]
-        indexes += [self._tail(Head.of(read[path], ""), owner, now) for path in heads if read[path]]
-        indexes += [
-            self._segment(path, one, read.get(path), only, now) for path, one in paths.items()
-        ]
+        indexes = [self._tail(head, root, now)]
+        indexes += [self._tail(Head.of(read[path], ""), root, now) for path in heads if read[path]]
+        indexes += [self._segment(path, filled[path], read.get(path), only, now) for path in chosen]
+        skipped = len(filled) - len(chosen)
         return Candidates([index for index in indexes if index.chunks], skipped)
 
     def _chosen(
-        self, owner: str, segments: Sequence[Segment], query: str, only: str, now: float
-    ) -> tuple[Sequence[Segment], int]:
+        self, filled: Mapping[str, Segment], query: str, only: str, now: float
+    ) -> list[str]:
         """All segments while there are few; else those cached and those the sketches favour."""
-        filled = [segment for segment in segments if segment.count]
-        if len(filled) <= MAX_SEGMENTS:
-            return filled, 0
-        sketches = [Sketch.from_text(segment.sketch) for segment in filled]
-        numbers = set(choose(list(terms(query)), sketches, MAX_SEGMENTS))
-        kept = [
-            segment
-            for i, segment in enumerate(filled)
-            if i in numbers
-            or self._has(segment_path(owner, segment.number), segment.version, only, now)
+        paths = list(filled)
+        if len(paths) <= MAX_SEGMENTS:
+            return paths
+        sketches = [Sketch.from_text(filled[path].sketch) for path in paths]
+        favoured = set(choose(list(terms(query)), sketches, MAX_SEGMENTS))
+        return [
+            path
+            for i, path in enumerate(paths)
+            if i in favoured or self._has(path, filled[path].version, only, now)
         ]
-        return kept, len(filled) - len(kept)
 
     def _has(self, path: str, version: int, only: str, now: float) -> bool:
         return self._cache.get((path, str(version), only), now) is not None
@@ -138,10 +135,10 @@ class Recall:
             return LexicalIndex(chunks(records, now))  # rewritten since the manifest was read
         return self._cache.put(key, records, now)
 
-    def _tail(self, head: Head, owner: str, now: float) -> LexicalIndex:
+    def _tail(self, head: Head, root: str, now: float) -> LexicalIndex:
         if head.version is None or not head.tail:
             return LexicalIndex([])
-        key = (f"{owner_path(owner)}/sessions/{head.key}", head.version, "tail")
+        key = (f"{root}/sessions/{head.key}", head.version, "tail")
         return self._cache.get(key, now) or self._cache.put(key, head.tail, now)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from gateway.documents.base import Document, Documents
 from gateway.errors import NotFound
 from gateway.memory.heads import Head, Owner
-from gateway.memory.log import read_segment, segment_path
 from gateway.memory.records import Record, made_at_milliseconds, owner_path
+from gateway.memory.storage import read_segment, segment_path
 
 PREFIX = "r"
 
@@ -25,9 +25,10 @@ class Receipts:
         """The receipt with this id, or `NotFound`: also for someone else's."""
         if not id.startswith(PREFIX) or made_at_milliseconds(id) is None:
             raise _missing()
-        state = Owner.of((await self._documents.get(owner_path(owner)))[0])
-        heads = [f"{owner_path(owner)}/sessions/{key}" for key in state.open]
-        segments = [segment_path(owner, one.number) for one in state.segments if one.may_hold(id)]
+        root = owner_path(owner)
+        state = Owner.of((await self._documents.get(root))[0])
+        heads = [f"{root}/sessions/{key}" for key in state.open]
+        segments = [segment_path(root, one.number) for one in state.segments if one.may_hold(id)]
         if not heads and not segments:
             raise _missing()
         for document in await self._documents.get(*heads, *segments):

@@ -22,6 +22,7 @@ K1 = 1.2
 B = 0.75
 BORROWED = 0.4  # of each neighbour's score
 MAX_QUERY_TERMS = 64  # the rarest of them
+YOUNG = 200  # messages; of a memory of three, a word said once would be a common one
 THIN = 2  # a query weighs at least as much as this many unheard-of terms: "thanks" proves little
 MOST_COUNTED = 255  # occurrences of a term in one message: one byte, and BM25 is flat long before
 MOST_RANKED = 256
@@ -121,7 +122,9 @@ class LexicalIndex:
 
 
 def rank(query: str, indexes: Sequence[LexicalIndex], *, limit: int = MOST_RANKED) -> list[Scored]:
-    """The chunks that share a term with `query`, best first, equal ones latest first.
+    """The chunks that share a term with `query` or stand beside one that does.
+
+    Best first, equal ones latest first.
 
     A score is what the message holds of the query's weight in rare terms, terms that no message
     holds included: 1 would be a message and two neighbours full of every one of them. So a floor
@@ -158,7 +161,8 @@ def _weights(query: str, indexes: Sequence[LexicalIndex], size: int) -> dict[str
 
 
 def _rarity(size: int, holding: int) -> float:
-    """Inverse document frequency."""
+    """Inverse document frequency, as if a young memory held more messages that lack the term."""
+    size = max(size, YOUNG)
     return math.log(1 + (size - holding + 0.5) / (holding + 0.5))
 
 

@@ -1,5 +1,6 @@
 """What is remembered: messages handed in, sessions listed, read back and deleted, receipts."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from gateway.tokens.base import Tokenizer
 
 MAX_BATCH = 500
 MAX_PAGE = 200
+PAGE_SIZE = re.compile(r"[0-9]{1,4}")
 DEFAULT_SESSION = "notes"
 
 
@@ -180,7 +182,7 @@ def _epoch(at: datetime | None) -> float | None:
 
 def _page(request: Request) -> tuple[int, str | None]:
     limit = request.query_params.get("limit", "100")
-    if not limit.isdigit() or not 1 <= int(limit) <= MAX_PAGE:
+    if not PAGE_SIZE.fullmatch(limit) or not 1 <= int(limit) <= MAX_PAGE:
         raise BadRequest(f"'limit' is a number from 1 to {MAX_PAGE}.", param="limit")
     return int(limit), request.query_params.get("after")
 

@@ -12,6 +12,7 @@ from gateway.identity.base import Authenticator, Identity
 
 MODES = ("on", "read", "write", "off")
 SESSION_ID = re.compile(r"[!-~]{1,200}")
+CONTENT_LENGTH = re.compile(r"[0-9]{1,20}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 # Beside these nothing of the client's headers reaches the upstream: no credential, no cookie, no
@@ -24,7 +25,7 @@ TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises `TooLarge` as soon as it is, whatever length was announced."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > max_bytes:
+    if CONTENT_LENGTH.fullmatch(announced) and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     pieces, size = [], 0
     try:

@@ -1,0 +1,32 @@
+"""How the memory's documents are named, written and read. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway.documents.base import Create, Document, Set, Update, Write
+from gateway.memory.heads import SCHEMA
+from gateway.memory.records import Record
+from gateway.memory.segments import Filled
+
+
+def segment_path(root: str, number: int) -> str:
+    """`root` is the owner's path."""
+    return f"{root}/segments/{number:08d}"
+
+
+def read_segment(document: Document | None) -> list[Record]:
+    if document is None:
+        return []
+    return [Record.unpacked(fields) for fields in orjson.loads(document.fields["records"])]
+
+
+def segment_write(root: str, filled: Filled) -> Write:
+    records = orjson.dumps([record.packed() for record in filled.records]).decode()
+    fields = {"schema": SCHEMA, "version": filled.segment.version, "records": records}
+    return Set(segment_path(root, filled.segment.number), fields)
+
+
+def saved(path: str, fields: Mapping[str, Any], version: str | None) -> Write:
+    return Create(path, fields) if version is None else Update(path, fields, version)
