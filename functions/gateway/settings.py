@@ -62,6 +62,7 @@ class Settings(BaseSettings):
 
     # Store
     store_url: str = "sqlite:///memory-ops.db"
+    backup_retention_days: float = Field(7.0, ge=0)
     max_memory_mb: int = Field(100, ge=1)
 
     # Memory
@@ -70,7 +71,7 @@ class Settings(BaseSettings):
     memory_recent_turns: int = Field(6, ge=1, le=MAX_RECENT_TURNS)
     memory_compress_above_tokens: int = Field(3000, ge=0)
     memory_scope: Literal["user", "session"] = "user"
-    memory_score_floor: float = Field(0.1, ge=0, le=1)
+    memory_score_floor: float = Field(0.08, ge=0, le=1)
     top_k: int = Field(64, ge=1)
     tokenizer: Literal["o200k_base", "cl100k_base"] = "o200k_base"
 

@@ -32,8 +32,10 @@ from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache, Recall
 from gateway.memory.receipts import Receipts
 from gateway.memory.records import new_id
+from gateway.portability.erasure import Erasure
 from gateway.routes.chat import chat_routes
 from gateway.routes.development import development_routes
+from gateway.routes.erasure import erasure_routes
 from gateway.routes.health import health_routes
 from gateway.routes.memory import MemoryRoutes
 from gateway.routes.models import Models
@@ -97,6 +99,7 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
         *health_routes(VERSION),
         *chat_routes(door, pipeline, desk, settings.max_body_bytes),
         *memory.routes(),
+        *erasure_routes(door, Erasure(documents, clock, settings.backup_retention_days)),
         *Models(door, upstream, clock).routes(),
         *_development(settings),
     ]

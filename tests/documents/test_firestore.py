@@ -34,21 +34,28 @@ PATIENCE_SECONDS = 20.0
 KIB = 1024
 
 
+def opened(emulator: Emulator, project: str, database: str = "(default)") -> FirestoreDocuments:
+    """More patient than the service: a loaded machine is no outage."""
+    return FirestoreDocuments(
+        project, database, emulator_host=emulator.host, hot_seconds=PATIENCE_SECONDS
+    )
+
+
 @pytest.fixture
 async def documents(emulator: Emulator, project: str) -> AsyncIterator[FirestoreDocuments]:
-    opened = FirestoreDocuments(project, emulator_host=emulator.host)
-    yield opened
-    await opened.close()
+    made = opened(emulator, project)
+    yield made
+    await made.close()
 
 
 @pytest.fixture
 async def writers(emulator: Emulator, project: str) -> AsyncIterator[list[FirestoreDocuments]]:
     """Four instances over one database."""
     async with AsyncExitStack() as stack:
-        opened = [FirestoreDocuments(project, emulator_host=emulator.host) for _ in range(4)]
-        for each in opened:
+        made = [opened(emulator, project) for _ in range(4)]
+        for each in made:
             stack.push_async_callback(each.close)
-        yield opened
+        yield made
 
 
 # what is stored
@@ -114,9 +121,9 @@ async def test_a_path_that_firestore_cannot_hold_is_a_value_error(
 
 async def test_databases_and_projects_are_strangers(emulator: Emulator, project: str) -> None:
     stores = [
-        FirestoreDocuments(project, emulator_host=emulator.host),
-        FirestoreDocuments(project, "second", emulator_host=emulator.host),
-        FirestoreDocuments(f"{project}-other", emulator_host=emulator.host),
+        opened(emulator, project),
+        opened(emulator, project, "second"),
+        opened(emulator, f"{project}-other"),
     ]
     for n, store in enumerate(stores):
         await store.commit(Create("c/a", {"n": n}))
@@ -215,7 +222,7 @@ async def test_a_nested_collection_is_a_tree(documents: FirestoreDocuments) -> N
 def test_one_instance_serves_several_event_loops(
     emulator: Emulator, project: str, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    documents = FirestoreDocuments(project, emulator_host=emulator.host)
+    documents = opened(emulator, project)
 
     async def add(closing: bool) -> float:
         (written,) = await documents.commit(Add("c/a", {"n": 1}))
@@ -229,7 +236,7 @@ def test_one_instance_serves_several_event_loops(
 
 
 def test_event_loops_of_several_threads_serve_at_once(emulator: Emulator, project: str) -> None:
-    documents = FirestoreDocuments(project, emulator_host=emulator.host)
+    documents = opened(emulator, project)
     values: list[float] = []
 
     async def add() -> None:
@@ -301,7 +308,7 @@ async def test_a_stopped_store_is_unavailable_and_returns_without_a_new_client(
     emulator: Emulator, project: str
 ) -> None:
     own = Emulator()  # others still use the shared one
-    documents = FirestoreDocuments(project, emulator_host=own.host)
+    documents = opened(own, project)
     try:
         await asyncio.to_thread(own.start)
         await documents.commit(Set("c/a", {}))

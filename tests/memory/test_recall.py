@@ -7,6 +7,7 @@ from gateway.documents.metered import MeteredDocuments
 from gateway.memory.recall import MAX_SEGMENTS, IndexCache, Recall, Scope, chunks
 from gateway.memory.records import Record
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
+from gateway.retrieval.lexical import LexicalIndex
 from support.memories import ALICE, BOB, NOON, Scribe, record
 
 MEGABYTE = 1_000_000
@@ -136,9 +137,11 @@ async def test_no_more_segments_are_read_than_may_be(
 
 
 def test_the_cache_keeps_to_its_bytes_and_drops_the_least_used() -> None:
-    cache = IndexCache(max_bytes=3_000)
+    records = said("u: " + "x" * 200)
+    each = LexicalIndex(chunks(records, NOON)).bytes + 200
+    cache = IndexCache(max_bytes=int(2.5 * each))
     for name in ("a", "b", "c"):
-        cache.put((name,), said("u: " + "x" * 200), NOON)
+        cache.put((name,), records, NOON)
         cache.get(("a",), NOON)
     assert cache.get(("a",), NOON) is not None
     assert cache.get(("b",), NOON) is None

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.retrieval.base import Chunk, Scored
-from gateway.retrieval.lexical import BORROWED, K1, THIN, B, LexicalIndex, rank
+from gateway.retrieval.lexical import BORROWED, K1, THIN, YOUNG, B, LexicalIndex, rank
+from gateway.retrieval.selection import FLOOR
 from gateway.retrieval.terms import terms
 from retrieval.passages import chunk, monologue, passage
 
@@ -82,7 +83,7 @@ def test_scores_are_those_of_the_formula() -> None:
     index = LexicalIndex(alone(*texts))
     average = sum(len(terms(text)) for text in texts) / len(texts)
     rarity = {
-        word: math.log(1 + (4 - n + 0.5) / (n + 0.5)) for word, n in (("lake", 2), ("zoo", 0))
+        word: math.log(1 + (YOUNG - n + 0.5) / (n + 0.5)) for word, n in (("lake", 2), ("zoo", 0))
     }
     whole = max(sum(rarity.values()), THIN * rarity["zoo"]) * (1 + 2 * BORROWED)
     norm = K1 * (1 - B + B * 3 / average)
@@ -99,6 +100,12 @@ def test_an_unheard_of_word_lowers_the_score() -> None:
 def test_one_common_word_scores_little() -> None:
     index = LexicalIndex(alone(*["hello lake"] * 20, "violin"))
     assert rank("hello", [index])[0].score < 0.05
+
+
+def test_a_memory_of_one_message_is_above_the_floor_for_what_it_says() -> None:
+    index = LexicalIndex(alone("My dog is called Rex."))
+    assert rank("What's my dog's name?", [index])[0].score > FLOOR
+    assert rank("What is the capital of France?", [index]) == []
 
 
 def test_at_most_the_limit_comes_back_and_it_is_the_best() -> None:

@@ -85,7 +85,7 @@ class Service:
     def _wait_until_healthy(self) -> None:
         """Retries on refused connections until the server listens, within `START_SECONDS`."""
         assert self._process is not None
-        transport = httpx.HTTPTransport(retries=12)  # backs off: 0, 0.5, 1, 2 ... seconds
+        transport = httpx.HTTPTransport(retries=6)  # backs off: 0, 0.5, 1, 2 ... seconds
         with httpx.Client(transport=transport, timeout=START_SECONDS) as client:
             try:
                 client.get(f"{self.url}/health").raise_for_status()

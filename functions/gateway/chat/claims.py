@@ -6,12 +6,22 @@ Keys live under the owner's path, hashed, so nobody can replay another's
 """
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.documents.base import Conflict, Create, Delete, Document, Documents, Set, Update, Write
+from gateway.documents.base import (
+    Conflict,
+    Create,
+    Delete,
+    Document,
+    Documents,
+    Set,
+    Update,
+    Version,
+)
 from gateway.errors import BadRequest, Contested
 from gateway.memory.records import content_hash, owner_path
 
@@ -32,6 +42,7 @@ class StoredAnswer:
 class Claim:
     path: str
     body_digest: str
+    version: Version = ""
 
 
 class Claims:
@@ -54,12 +65,13 @@ class Claims:
         claim = Claim(path, hashlib.sha256(body).hexdigest())
         now = self._clock()
         try:
-            await self._documents.commit(Create(path, _in_flight(claim), now + IN_FLIGHT_SECONDS))
+            in_flight = Create(path, _in_flight(claim), now + IN_FLIGHT_SECONDS)
+            written = await self._documents.commit(in_flight)
         except Conflict:
             return await self._taken(claim, now)
-        return claim
+        return replace(claim, version=written[0].version)
 
-    def kept(self, claim: Claim, answer: StoredAnswer) -> Write:
+    def kept(self, claim: Claim, answer: StoredAnswer) -> Set:
         """The write that stores the answer, for the turn's own commit."""
         fields: dict[str, Any] = {"schema": 1, "state": "done", "digest": claim.body_digest}
         if len(answer.body) <= MAX_STORED_BYTES:
@@ -68,7 +80,12 @@ class Claims:
         return Set(claim.path, fields, self._clock() + KEPT_SECONDS)
 
     async def keep(self, claim: Claim, answer: StoredAnswer) -> None:
-        await self._documents.commit(self.kept(claim, answer))
+        """Store the answer alone, unless the claim was erased or taken over meanwhile."""
+        kept = self.kept(claim, answer)
+        with contextlib.suppress(Conflict):
+            await self._documents.commit(
+                Update(kept.path, kept.fields, claim.version, kept.expires_at)
+            )
 
     async def release(self, claim: Claim) -> None:
         """Let the key be used again: the request failed and nothing was stored."""
@@ -92,12 +109,12 @@ class Claims:
 
     async def _take_over(self, claim: Claim, found: Document, now: float) -> Claim:
         try:
-            await self._documents.commit(
+            written = await self._documents.commit(
                 Update(claim.path, _in_flight(claim), found.version, now + IN_FLIGHT_SECONDS)
             )
         except Conflict:
             raise _in_use() from None
-        return claim
+        return replace(claim, version=written[0].version)
 
 
 def _in_flight(claim: Claim) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from gateway.memory.heads import Head
 from gateway.memory.recall import Candidates, Recall, Scope
 from gateway.retrieval.base import Scored
 from gateway.retrieval.lexical import LexicalIndex, rank
-from gateway.retrieval.selection import select
+from gateway.retrieval.selection import FLOOR, select
 from gateway.tokens.base import Tokenizer
 
 LINE_OVERHEAD_TOKENS = 36  # id, date, role and JSON around one quoted text; a test holds it
@@ -45,7 +45,7 @@ class CompressionOptions:
     compress_above_tokens: int = 3000
     scope: Scope = "user"
     top_k: int = 64
-    floor: float = 0.1
+    floor: float = FLOOR
     prices: Prices | None = None
 
 

@@ -86,7 +86,7 @@ class Threads:
 
     async def _by_fingerprint(self, owner: str, fingerprint: str, said: Sequence[Spoken]) -> Loaded:
         found = await self._documents.get(owner_path(owner), fingerprints.path(owner, fingerprint))
-        state, names = Owner.of(found[0]), fingerprints.sessions(found[1])
+        state, names = Owner.of(found[0]).readable(), fingerprints.sessions(found[1])
         paths = [session_path(owner, name) for name in names]
         documents = await self._documents.get(*paths) if paths else []
         heads = [

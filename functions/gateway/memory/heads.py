@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from gateway.documents.base import Document, Version
+from gateway.errors import Contested
 from gateway.memory.alignment import Entry
 from gateway.memory.records import Record, session_key
 from gateway.memory.segments import Segment
@@ -24,10 +25,17 @@ TITLE_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """`open` lists the sessions that keep a tail, the least recently opened first."""
+    """`open` lists the sessions that keep a tail, the least recently opened first.
+
+    `epoch` counts erasures: a turn begun before one may not be stored after it. While `erasing`,
+    nothing is read or stored. Under `hold` the retention leaves everything as it is.
+    """
 
     sequence: int = 0
     sessions: int = 0
+    epoch: int = 0
+    erasing: bool = False
+    hold: bool = False
     open: Sequence[str] = ()
     segments: Sequence[Segment] = ()
     version: Version | None = None
@@ -37,6 +45,9 @@ class Owner:
             "schema": SCHEMA,
             "sequence": self.sequence,
             "sessions": self.sessions,
+            "epoch": self.epoch,
+            "erasing": self.erasing,
+            "hold": self.hold,
             "open": list(self.open),
             "segments": _text([segment.packed() for segment in self.segments]),
         }
@@ -49,10 +60,21 @@ class Owner:
         return Owner(
             sequence=fields["sequence"],
             sessions=fields["sessions"],
+            epoch=fields["epoch"],
+            erasing=fields["erasing"],
+            hold=fields["hold"],
             open=tuple(fields["open"]),
             segments=tuple(Segment.unpacked(one) for one in orjson.loads(fields["segments"])),
             version=document.version,
         )
+
+    def readable(self) -> "Owner":
+        """Itself. Raises `Contested` while the memory is being erased."""
+        if self.erasing:
+            raise Contested(
+                "The memory is being erased.", code="memory_erasing", retry_after_seconds=2
+            )
+        return self
 
     def with_segments(self, changed: Sequence[Segment]) -> "Owner":
         by_number = {segment.number: segment for segment in (*self.segments, *changed)}

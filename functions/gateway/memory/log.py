@@ -20,7 +20,7 @@ from gateway.documents.base import (
     Update,
     Write,
 )
-from gateway.errors import NotFound
+from gateway.errors import Contested, NotFound
 from gateway.memory import fingerprints
 from gateway.memory import segments as packing
 from gateway.memory.growth import Addition, Compose, Loaded, grown
@@ -45,7 +45,7 @@ class MessageLog:
 
     async def load(self, owner: str, session: str) -> Loaded:
         found = await self._documents.get(owner_path(owner), session_path(owner, session))
-        return Loaded(Owner.of(found[0]), Head.of(found[1], session))
+        return Loaded(Owner.of(found[0]).readable(), Head.of(found[1], session))
 
     async def append(
         self, owner: str, session: str, compose: Compose, loaded: Loaded | None = None
@@ -53,14 +53,17 @@ class MessageLog:
         """Commit what `compose` makes of the session's head; returns the head after.
 
         `compose` runs again on a fresh head when another writer was first. Raises `TooLarge` for a
-        message that no document could hold, `StoreUnavailable` when the store is away or the race
-        is lost `ATTEMPTS` times.
+        message that no document could hold, `Contested` when the memory was erased since `loaded`,
+        `StoreUnavailable` when the store is away or the race is lost `ATTEMPTS` times.
         """
         lock = self._locks.setdefault(owner, asyncio.Lock())
         async with lock:  # spares this process's own turns the race; other processes still race
+            begun = loaded.owner.epoch if loaded else None
             for attempt in range(ATTEMPTS):
                 if loaded is None or attempt:
                     loaded = await self.load(owner, session)
+                if begun not in {None, loaded.owner.epoch}:
+                    raise Contested("The memory was erased meanwhile.", code="memory_erased")
                 addition = compose(loaded.head)
                 if addition.key in loaded.head.requests:
                     return loaded.head

@@ -22,7 +22,6 @@ from gateway.retrieval.sketch import Sketch, choose
 from gateway.retrieval.terms import terms
 
 MAX_SEGMENTS = 8
-INDEX_BYTES_PER_TEXT_BYTE = 6  # measured: tests/benchmarks/lexical_recall.py
 NEVER = float("inf")
 
 Scope = Literal["user", "session"]
@@ -64,12 +63,11 @@ class IndexCache:
 
     def put(self, key: tuple[str, ...], records: Sequence[Record], now: float) -> LexicalIndex:
         index = LexicalIndex(chunks(records, now))
-        ends = [record.expires_at for record in records if (record.expires_at or 0) > now]
-        weight = INDEX_BYTES_PER_TEXT_BYTE * sum(len(record.content) for record in records)
+        ends = [record.expires_at or NEVER for record in records]
+        good_until = min((end for end in ends if end > now), default=NEVER)
+        weight = index.bytes + sum(len(record.content) for record in records)
         self._forget(key)
-        self._entries[key] = _Cached(
-            index, min((end for end in ends if end), default=NEVER), weight
-        )
+        self._entries[key] = _Cached(index, good_until, weight)
         self._bytes += weight
         while self._bytes > self._max_bytes and len(self._entries) > 1:
             self._forget(next(iter(self._entries)))

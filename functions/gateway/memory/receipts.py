@@ -26,7 +26,7 @@ class Receipts:
         if not id.startswith(PREFIX) or made_at_milliseconds(id) is None:
             raise _missing()
         root = owner_path(owner)
-        state = Owner.of((await self._documents.get(root))[0])
+        state = Owner.of((await self._documents.get(root))[0]).readable()
         heads = [f"{root}/sessions/{key}" for key in state.open]
         segments = [segment_path(root, one.number) for one in state.segments if one.may_hold(id)]
         if not heads and not segments:

@@ -1,0 +1,93 @@
+"""Erasing a person's memory: everything beneath the owner's document, resumably, with a receipt.
+
+First the owner's document is emptied and marked in one write: from then on every read and append
+is refused, so nothing can be read half-erased or stored behind the erasure's back. Then its
+collections are deleted, page by page. Interrupted anywhere, the same call goes on. What stays is
+the owner's document with a count of erasures, to tell turns begun before from those begun after.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gateway.documents.base import Conflict, Create, Documents, Update
+from gateway.errors import Contested
+from gateway.memory.heads import Owner
+from gateway.memory.records import owner_path
+
+COLLECTIONS = (
+    "sessions",
+    "segments",
+    "fingerprints",
+    "requests",
+    "archive",
+    "entities",
+    "cards",
+    "staging",
+    "commits",
+)
+PAGE = 100
+ATTEMPTS = 8
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReceipt:
+    """`backups_until` is when the last backup that may hold the erased text will be gone."""
+
+    epoch: int
+    erased_at: float
+    documents: int
+    messages_in_segments: int
+    sessions: int
+    backups_until: float
+
+
+class Erasure:
+    def __init__(
+        self, documents: Documents, clock: Callable[[], float], backup_days: float
+    ) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._backup_days = backup_days
+
+    async def erase(self, owner: str) -> ErasureReceipt:
+        """Erase all. Raises `Contested` when turns keep winning the first write."""
+        root = owner_path(owner)
+        before, marked = await self._mark(root)
+        documents = 0
+        for collection in COLLECTIONS:
+            while deleted := await self._documents.delete_tree(f"{root}/{collection}", limit=PAGE):
+                documents += deleted
+        now = self._clock()
+        await self._documents.commit(
+            Update(root, replace(marked, erasing=False).packed(), str(marked.version))
+        )
+        return ErasureReceipt(
+            epoch=marked.epoch,
+            erased_at=now,
+            documents=documents,
+            messages_in_segments=sum(segment.count for segment in before.segments),
+            sessions=before.sessions,
+            backups_until=now + self._backup_days * DAY_SECONDS,
+        )
+
+    async def _mark(self, root: str) -> tuple[Owner, Owner]:
+        """Empty and mark the owner's document; what it was, and what it is now."""
+        for _ in range(ATTEMPTS):
+            before = Owner.of((await self._documents.get(root))[0])
+            marked = Owner(
+                sequence=before.sequence,
+                epoch=before.epoch if before.erasing else before.epoch + 1,
+                erasing=True,
+            )
+            write = (
+                Create(root, marked.packed())
+                if before.version is None
+                else Update(root, marked.packed(), before.version)
+            )
+            try:
+                written = await self._documents.commit(write)
+            except Conflict:
+                continue
+            return before, replace(marked, version=written[0].version)
+        raise Contested("The memory is in use; try again.", retry_after_seconds=1)
