@@ -20,6 +20,7 @@ from gateway.chat.pipeline import Pipeline
 from gateway.chat.prompt import OPENING
 from gateway.chat.threads import Threads
 from gateway.documents.base import Documents
+from gateway.documents.firestore import FirestoreDocuments
 from gateway.documents.sqlite import SqliteDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.development import DevelopmentIssuer
@@ -106,12 +107,15 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
 
 
 def documents_from(url: str) -> Documents:
-    """`sqlite:///relative.db`, `sqlite:////absolute.db`, with `?synchronous=FULL`."""
+    """`sqlite:///relative.db`, `sqlite:////absolute.db` with `?synchronous=FULL`, or
+    `firestore://PROJECT/DATABASE`."""
     parts = urlsplit(url)
-    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
-        raise ValueError("STORE_URL is sqlite:///FILE")
-    synchronous = parse_qs(parts.query).get("synchronous", ["NORMAL"])[0]
-    return SqliteDocuments(parts.path[1:], synchronous)
+    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+        synchronous = parse_qs(parts.query).get("synchronous", ["NORMAL"])[0]
+        return SqliteDocuments(parts.path[1:], synchronous)
+    if parts.scheme == "firestore" and parts.netloc and not parts.query:
+        return FirestoreDocuments(parts.netloc, parts.path.strip("/") or "(default)")
+    raise ValueError("STORE_URL is sqlite:///FILE or firestore://PROJECT/DATABASE")
 
 
 def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Tokenizer) -> Upstream:

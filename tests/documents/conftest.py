@@ -1,7 +1,7 @@
 """Every implementation of the storage port. Tests keep to a root of their own within it."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,27 +11,9 @@ from gateway.documents.base import Documents
 from gateway.documents.firestore import FirestoreDocuments
 from gateway.documents.metered import MeteredDocuments
 from gateway.documents.sqlite import SqliteDocuments
-from support.emulator import Emulator, EmulatorMissing
 
 PATIENCE_SECONDS = 20.0  # a loaded machine is no outage
 Opener = Callable[[], Documents]
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
-    """One for the whole run, started by the first test that needs it."""
-    try:
-        started = Emulator()
-    except EmulatorMissing as missing:
-        pytest.skip(str(missing))
-    with started:
-        yield started
-
-
-@pytest.fixture
-def project() -> str:
-    """A project of its own is an empty database of the emulator's."""
-    return f"test-{uuid.uuid4().hex[:20]}"
 
 
 @pytest.fixture(params=["sqlite", "metered", "firestore"])
