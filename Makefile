@@ -3,6 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
+STORE :=
+ifeq ($(STORE),emulator)
+# Quoted for the shell: a default database's name has parentheses.
+BESIDE := STORE_URL='firestore://memory-ops-local/(default)' $(BIN)/python tests/support/emulator.py --
+else ifneq ($(STORE),)
+$(error STORE=emulator or nothing: other stores are named by STORE_URL)
+endif
 SHARED := $(wildcard ../shared)
 export PYTHONPATH := functions
 ifneq ($(SHARED),)
@@ -12,7 +19,7 @@ endif
 .PHONY: run test test-fast test-coverage lint format bench eval reset clean
 
 run: $(VENV)/.runs
-	$(BIN)/python functions/serve.py --port $(PORT)
+	$(BESIDE) $(BIN)/python functions/serve.py --port $(PORT)
 
 test: lint
 	$(BIN)/python -m pytest
@@ -36,6 +43,7 @@ format: $(VENV)/.tests
 
 bench: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/storm.py
 
 eval: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/recall.py

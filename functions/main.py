@@ -5,6 +5,7 @@ Starlette app, which Starlette then calls as it would any response. The app is b
 request, in the process and the event loop that serve it: importing this module opens nothing.
 """
 
+import asyncio
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from gateway.settings import Settings
-from gateway.wiring import build
+from gateway.wiring import build, build_cleanup, local_sweep
 
 build(Settings())  # refuses to start what must not or cannot be served, and is thrown away
 
@@ -23,6 +24,29 @@ def _app() -> Starlette:
     return build(Settings())
 
 
+@cache
+def _housekeeping() -> asyncio.Task[None] | None:
+    """The sweep of a process with a store of its own; the cache keeps the task alive."""
+    work = local_sweep(Settings())
+    return asyncio.create_task(work) if work else None
+
+
+@cache
+def _cleanup_app() -> Starlette:
+    return build_cleanup(Settings())
+
+
 @functions_framework.aio.http
 async def gateway(_: Request) -> Any:  # an ASGI app answers as a Response does
+    _housekeeping()
     return _app()
+
+
+@functions_framework.aio.http
+async def cleanup(_: Request) -> Any:
+    """Called by Cloud Scheduler, whose OIDC token Cloud Run's IAM checks before this runs.
+
+    A function of its own, without public access: it is no path of `gateway`, and asks for no
+    credential itself.
+    """
+    return _cleanup_app()

@@ -5,18 +5,23 @@ functions-framework, which is what Cloud Run starts too.
 """
 
 import argparse
+import asyncio
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.documents.base import StoreUnavailable
+from gateway.documents.sqlite import SqliteDocuments
 from gateway.identity.development import DevelopmentIssuer
 from gateway.settings import Settings
 
 SOURCE = Path(__file__).with_name("main.py")
 DEVELOPMENT_AUDIENCE = "memory-ops-development.apps.googleusercontent.com"
 TOKEN_SECONDS = 12 * 3600
+EXAMPLE_MODEL = "gpt-4.1-mini"
 
 
 def main() -> None:
@@ -46,26 +51,50 @@ def prepare(port: int) -> None:
 
 
 def greeting(settings: Settings, port: int) -> str:
+    """What is printed before the service starts: the request ends it, ready to paste."""
     url = f"http://127.0.0.1:{port}"
-    upstream = settings.upstream_base or "none: the preview shows what would be sent"
+    header, origin = credential(settings)
+    preview = settings.upstream_base in {"", "preview:"}
+    upstream = "none: the preview shows what would be sent" if preview else settings.upstream_base
+    model = "preview" if preview else EXAMPLE_MODEL
+    named = "any name will do" if preview else f"an example: {url}/v1/models lists the upstream's"
     return f"""memory-ops is starting on {url}
   data      {store_of(settings)}
   upstream  {upstream}
+  model     {model} ({named})
+  sign-in   {origin}
   try       curl -s {url}/v1/chat/completions \\
-              -H "Authorization: Bearer {credential(settings)}" \\
+              -H {header} \\
               -H "Content-Type: application/json" \\
-              -d '{{"model": "preview", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+              -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 """
 
 
-def credential(settings: Settings) -> str:
-    if not settings.development_issuer:
-        return "$ID_TOKEN"
-    issuer = DevelopmentIssuer(settings.development_key_file, time.time)
-    return issuer.issue("you", min(settings.audiences), TOKEN_SECONDS)
+def credential(settings: Settings) -> tuple[str, str]:
+    """The request's `Authorization` header as a shell's word, and where the credential is from."""
+    if settings.development_issuer:
+        issuer = DevelopmentIssuer(settings.development_key_file, time.time)
+        token = issuer.issue("you", min(settings.audiences), TOKEN_SECONDS)
+        return f'"Authorization: Bearer {token}"', "an ID token of the development issuer, for you"
+    if key := first_key(settings.api_keys.get_secret_value()):
+        return shlex.quote(f"Authorization: Bearer {key}"), "the first of API_KEYS"
+    origin = "ID_TOKEN is what Google Identity Services hands a page of GOOGLE_CLIENT_ID"
+    return '"Authorization: Bearer $ID_TOKEN"', origin
+
+
+def first_key(api_keys: str) -> str:
+    """The key of the first `name:key` or bare key; empty when there is none."""
+    entries = [entry.strip() for entry in api_keys.split(",") if entry.strip()]
+    if not entries:
+        return ""
+    name, colon, key = entries[0].partition(":")
+    return key.strip() if colon else name
 
 
 def store_of(settings: Settings) -> str:
+    emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")
+    if emulator and settings.store_url.startswith("firestore:"):
+        return f"{settings.store_url} in the emulator at {emulator}, gone when it stops"
     return str(data_file(settings) or settings.store_url)
 
 
@@ -75,14 +104,23 @@ def data_file(settings: Settings) -> Path | None:
 
 
 def reset(settings: Settings) -> None:
-    """Remove the local store's files; refuses anything that is no local file."""
+    """Empty the local store, beneath a running service too; refuses what is no local file."""
     file = data_file(settings)
     if file is None:
         sys.exit(f"reset empties a local SQLite store only, and STORE_URL is {settings.store_url}")
-    removed = [Path(f"{file}{suffix}") for suffix in ("", "-wal", "-shm")]
-    for path in removed:
-        path.unlink(missing_ok=True)
+    if file.exists():
+        asyncio.run(_clear(file))
     print(f"emptied {file}")
+
+
+async def _clear(file: Path) -> None:
+    documents = SqliteDocuments(str(file))
+    try:
+        await documents.clear()
+    except StoreUnavailable:
+        sys.exit(f"{file} is busy, or no database of ours; try again when nothing holds it")
+    finally:
+        await documents.close()
 
 
 if __name__ == "__main__":

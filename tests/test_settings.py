@@ -75,3 +75,15 @@ def test_every_setting_is_in_the_readme() -> None:
 def test_a_store_url_we_do_not_know_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"STORE_URL|synchronous"):
         documents_from(url)
+
+
+def test_the_example_names_every_setting_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uncommented whole it changes nothing."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    given = dict(line[1:].split("=", 1) for line in lines if line[:1] == "#" and line[1:2] != " ")
+    assert {name.lower() for name in given} == Settings.model_fields.keys() - {"k_service"}
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    defaults = Settings()
+    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    assert Settings() == defaults

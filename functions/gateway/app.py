@@ -49,7 +49,7 @@ EXPOSED_HEADERS = (
 
 def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
     """`origins` are exact; with none, no other site's page may call."""
-    middleware = [Middleware(RequestScope)]
+    middleware = [Middleware(RequestScope)]  # outermost: preflights have an id and a line too
     if origins:
         middleware.append(
             Middleware(
@@ -61,6 +61,7 @@ def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
                 max_age=600,
             )
         )
+    middleware.append(Middleware(CrashGuard))  # innermost: a page of these origins reads our 500
     return Starlette(
         routes=list(routes),
         middleware=middleware,
@@ -69,7 +70,7 @@ def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
 
 
 class RequestScope:
-    """Gives each request its id, turns a crash into OpenAI's 500, and logs one line at the end.
+    """Gives each request its id, and logs one line at its end.
 
     The line holds no text, token or key: method, the route's pattern, status, milliseconds.
     """
@@ -97,26 +98,49 @@ class RequestScope:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception as error:
-            logger.error("unhandled %s", _described(error))
-            if status:
-                return  # the answer has begun; left without its end, the server cuts it off
-            await _internal_error()(scope, receive, send_with_id)
         finally:
             self._log(scope, request_id, status, self._timer() - started)
 
     def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = scope.get("route")
+        level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
         line = {
             "event": "api_request",
-            "severity": "ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "INFO",
+            "severity": logging.getLevelName(level),
             "request_id": request_id,
             "method": scope["method"],
             "endpoint": getattr(route, "path", "unmatched"),
             "status": status,
             "duration_ms": round(seconds * 1000, 2),
         }
-        logger.info(orjson.dumps(line).decode())
+        logger.log(level, orjson.dumps(line).decode())
+
+
+class CrashGuard:
+    """Turns a crash into OpenAI's 500; the log gets the error's kind and place.
+
+    An answer that has begun is left without its end, and the server cuts it off.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            logger.error("unhandled %s", _described(error))
+            if not begun:
+                await _internal_error()(scope, receive, send)
 
 
 async def _gateway_error(_: Request, error: Exception) -> Response:
@@ -125,13 +149,20 @@ async def _gateway_error(_: Request, error: Exception) -> Response:
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
-    """Starlette's own: no route, or not with this method."""
+    """Starlette's own: no route, not with this method, or whatever else it may come to refuse."""
     assert isinstance(error, HTTPException)  # noqa: S101  what Starlette registered it for
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         ours: GatewayError = MethodNotAllowed("This method is not allowed here.")
-    else:
+    elif error.status_code == HTTPStatus.NOT_FOUND:
         ours = NotFound("Unknown request URL.", code="unknown_url")
-    return json_response(ours.body(), ours.status, dict(error.headers or {}))
+    else:
+        ours = _as_ours(error)
+    return json_response(ours.body(), error.status_code, error.headers)
+
+
+def _as_ours(error: HTTPException) -> GatewayError:
+    at_fault = "api_error" if error.status_code >= 500 else "invalid_request_error"
+    return GatewayError(error.detail, type=at_fault, code=f"http_{error.status_code}")
 
 
 def _internal_error() -> Response:

@@ -3,7 +3,6 @@
 GatewayError
 ├── BadRequest            400  the body or a parameter is wrong
 ├── Unauthenticated       401  no credential, or not one of ours
-├── Forbidden             403  the credential is good, the act is not allowed
 ├── NotFound              404  not there, or someone else's
 ├── MethodNotAllowed      405
 ├── Contested             409  another request holds what this one needs
@@ -66,12 +65,6 @@ class Unauthenticated(GatewayError):
     status = 401
     type = "invalid_request_error"
     code = "invalid_api_key"
-
-
-class Forbidden(GatewayError):
-    status = 403
-    type = "permission_error"
-    code = "forbidden"
 
 
 class NotFound(GatewayError):

@@ -75,6 +75,40 @@ class Settings(BaseSettings):
     top_k: int = Field(64, ge=1)
     tokenizer: Literal["o200k_base", "cl100k_base"] = "o200k_base"
 
+    # Retention
+    retention_max_age_days: float = Field(
+        30.0,
+        gt=0,
+        validation_alias=_named("RETENTION_MAX_AGE_DAYS", "MEMORY_RETENTION_MAX_AGE_DAYS"),
+    )
+    retention_importance_threshold: float = Field(
+        0.35,
+        ge=0,
+        le=1,
+        validation_alias=_named(
+            "RETENTION_IMPORTANCE_THRESHOLD", "MEMORY_RETENTION_IMPORTANCE_THRESHOLD"
+        ),
+    )
+    retention_delete_after_days: float = Field(
+        90.0,
+        ge=0,
+        validation_alias=_named(
+            "RETENTION_DELETE_AFTER_DAYS", "MEMORY_RETENTION_DELETE_AFTER_DAYS"
+        ),
+    )
+    retention_schedule_seconds: float = Field(
+        86_400.0,
+        ge=0,
+        validation_alias=_named("RETENTION_SCHEDULE_SECONDS", "MEMORY_RETENTION_SCHEDULE_SECONDS"),
+    )
+    retention_time_budget_seconds: float = Field(
+        240.0,
+        gt=0,
+        validation_alias=_named(
+            "RETENTION_TIME_BUDGET_SECONDS", "MEMORY_RETENTION_TIME_BUDGET_SECONDS"
+        ),
+    )
+
     # Service
     allowed_origins: str = Field(
         "", validation_alias=_named("ALLOWED_ORIGINS", "MEMORY_ALLOWED_ORIGINS")

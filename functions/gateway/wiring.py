@@ -1,7 +1,9 @@
 """The one place that names implementations: settings in, a served app out."""
 
+import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from random import Random, SystemRandom
 from urllib.parse import parse_qs, urlsplit
 
@@ -33,8 +35,12 @@ from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache, Recall
 from gateway.memory.receipts import Receipts
 from gateway.memory.records import new_id
+from gateway.memory.retention import Policy
+from gateway.memory.schedule import sweep_regularly
+from gateway.memory.sweep import Sweep
 from gateway.portability.erasure import Erasure
 from gateway.routes.chat import chat_routes
+from gateway.routes.cleanup import Cleanup
 from gateway.routes.development import development_routes
 from gateway.routes.erasure import erasure_routes
 from gateway.routes.health import health_routes
@@ -44,6 +50,7 @@ from gateway.settings import Settings
 from gateway.tokens.base import Tokenizer
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.base import Upstream
+from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.openai import OpenAIUpstream, make_client
 from gateway.upstream.preview import PreviewUpstream
 
@@ -53,9 +60,31 @@ MEGABYTE = 1_000_000
 
 def build(settings: Settings) -> Starlette:
     """The gateway as a Starlette app. Opens nothing: files and sockets wait for the first use."""
+    _set_up_logging(settings)
+    return build_app(_routes(settings, SystemRandom()), sorted(settings.origins))
+
+
+def build_cleanup(settings: Settings) -> Starlette:
+    """The scheduled cleanup as an app of its own. Opens nothing before its first request."""
+    _set_up_logging(settings)
+    documents, clock = documents_from(settings.store_url), time.time
+    upstream = upstream_from(settings, make_client(), RsBpeTokenizer(settings.tokenizer))
+    catalogue = Catalogue(upstream, documents, clock)
+    cleanup = Cleanup(_sweep(settings, documents), catalogue, clock)
+    return build_app([*health_routes(VERSION), *cleanup.routes()], origins=())
+
+
+def local_sweep(settings: Settings) -> Coroutine[None, None, None] | None:
+    """What sweeps beside the gateway where no scheduler calls `cleanup`: on a store in a file."""
+    if not (settings.retention_schedule_seconds and settings.store_url.startswith("sqlite:")):
+        return None
+    sweep = _sweep(settings, documents_from(settings.store_url))
+    return sweep_regularly(sweep, settings.retention_schedule_seconds, asyncio.sleep)
+
+
+def _set_up_logging(settings: Settings) -> None:
     logging.basicConfig(level=settings.effective_log_level, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every URL
-    return build_app(_routes(settings, SystemRandom()), sorted(settings.origins))
 
 
 def _routes(settings: Settings, randomness: Random) -> list[Route]:
@@ -93,6 +122,7 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
         Intake(log, clock, randomness),
         Receipts(documents),
         tokenizer,
+        limiter=limiter,
         max_body_bytes=settings.max_body_bytes,
         max_message_characters=settings.max_message_characters,
     )
@@ -101,7 +131,7 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
         *chat_routes(door, pipeline, desk, settings.max_body_bytes),
         *memory.routes(),
         *erasure_routes(door, Erasure(documents, clock, settings.backup_retention_days)),
-        *Models(door, upstream, clock).routes(),
+        *Models(door, Catalogue(upstream, documents, clock)).routes(),
         *_development(settings),
     ]
 
@@ -166,6 +196,16 @@ def _limits(settings: Settings) -> Limits:
 def _shards(settings: Settings) -> int:
     """One where all processes share a file: shards spread Firestore's writes and refuse early."""
     return 1 if settings.store_url.startswith("sqlite:") else settings.global_limit_shards
+
+
+def _sweep(settings: Settings, documents: Documents) -> Sweep:
+    policy = Policy(
+        max_age_days=settings.retention_max_age_days,
+        importance_threshold=settings.retention_importance_threshold,
+        delete_after_days=settings.retention_delete_after_days,
+    )
+    budget = settings.retention_time_budget_seconds
+    return Sweep(documents, time.time, SystemRandom(), policy, budget)
 
 
 def _compression(settings: Settings) -> CompressionOptions:

@@ -43,11 +43,16 @@ async def test_a_listing_costs_what_it_finds_and_one_at_least(metered: MeteredDo
     assert metered.operations == Operations(reads=3)
 
 
-async def test_a_tree_costs_a_delete_per_document(metered: MeteredDocuments) -> None:
+async def test_a_tree_costs_a_read_and_a_delete_per_document(metered: MeteredDocuments) -> None:
     await metered.commit(Create("c/a", {}), Create("c/a/d/b", {}))
     metered.reset()
     await metered.delete_tree("c/a")
-    assert metered.operations == Operations(deletes=2)
+    assert metered.reset() == Operations(reads=2, deletes=2)
+
+
+async def test_to_find_that_a_tree_is_gone_costs_a_read(metered: MeteredDocuments) -> None:
+    await metered.delete_tree("c/a")
+    assert metered.operations == Operations(reads=1)
 
 
 async def test_reset_hands_over_the_counts(metered: MeteredDocuments) -> None:

@@ -126,3 +126,11 @@ def test_a_conversation_resent_whole_stores_only_its_new_question(history: Seque
     result = align(said(*history, "u9"), log(*history))
     assert result.new == [len(history)]
     assert not result.forked
+
+
+def test_a_text_that_recurs_often_costs_no_more_than_a_bounded_table() -> None:
+    history = [name for n in range(300) for name in ("ux", f"a{n}")]
+    altered = [f"{name}x" if name == "a7" else name for name in history]
+    result = align(said(*altered, "u9"), log(*history))
+    assert result.new[-1] == len(altered)
+    assert len(result.matched) > 200

@@ -1,4 +1,4 @@
-"""The message log over a real SQLite file: appending, branching, rolling over, deleting."""
+"""The message log on either store: appending, branching, rolling over, deleting."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -19,6 +19,7 @@ from gateway.memory.records import owner_path
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_BYTES, TAIL_TURNS, size, turns
 from gateway.memory.storage import segment_path
 from support.memories import ALICE, BOB, Scribe
+from support.stores import sqlite_only
 
 LARGEST_DOCUMENT = 900 * 1024
 
@@ -190,6 +191,7 @@ async def test_no_document_grows_past_its_bound(
     assert len(stored) == 22
 
 
+@sqlite_only
 async def test_the_log_and_the_keys_of_a_head_are_bounded(scribe: Scribe) -> None:
     for _ in range(5):
         await scribe.append("s", *(one for n in range(60) for one in scribe.turn(f"q{n}")))
@@ -223,6 +225,7 @@ async def test_a_sealed_session_opens_again_and_keeps_its_order(scribe: Scribe) 
     assert found[2].parent == found[1].id
 
 
+@sqlite_only
 async def test_three_hundred_short_sessions_cost_few_segments(scribe: Scribe) -> None:
     for n in range(300):
         await scribe.append(f"s{n}", *scribe.turn(f"question {n}"))
@@ -233,14 +236,11 @@ async def test_three_hundred_short_sessions_cost_few_segments(scribe: Scribe) ->
 
 
 async def test_two_instances_at_once_lose_no_turn_and_double_none(
-    file: str, documents: MeteredDocuments
+    documents: MeteredDocuments, another: MeteredDocuments
 ) -> None:
-    async with AsyncExitStack() as stack:
-        another = SqliteDocuments(file)
-        stack.push_async_callback(another.close)
-        scribes = [Scribe(documents, seed=1), Scribe(another, seed=2)]
-        asked = [(n % 2, f"question {n}") for n in range(100)]
-        await asyncio.gather(*(scribes[i].append("s", *scribes[i].turn(text)) for i, text in asked))
+    scribes = [Scribe(documents, seed=1), Scribe(another, seed=2)]
+    asked = [(n % 2, f"question {n}") for n in range(100)]
+    await asyncio.gather(*(scribes[i].append("s", *scribes[i].turn(text)) for i, text in asked))
     found = await scribes[0].log.messages(ALICE, "s")
     questions = [one.content for one in found if one.role == "user"]
     assert sorted(questions) == sorted(text for _, text in asked)
@@ -385,7 +385,7 @@ async def test_a_deletion_that_was_interrupted_is_finished_by_the_next(
 
 
 async def test_a_rollover_during_a_deletion_leaves_nothing_behind(
-    file: str, documents: MeteredDocuments
+    documents: MeteredDocuments, another: MeteredDocuments
 ) -> None:
     class Interrupting(Failing):
         """Lets another instance write right before the first commit."""
@@ -400,11 +400,9 @@ async def test_a_rollover_during_a_deletion_leaves_nothing_behind(
     writer = Scribe(documents, seed=1)
     for n in range(30):
         await writer.append("gone", *writer.turn(f"secret {n}"))
-    async with AsyncExitStack() as stack:
-        deleting = Interrupting(SqliteDocuments(file), commits_left=1)
-        stack.push_async_callback(deleting.close)
-        log = MessageLog(deleting, writer.clock, writer.randomness)
-        assert await log.delete_session(ALICE, "gone") == 120
+    deleting = Interrupting(another, commits_left=1)
+    log = MessageLog(deleting, writer.clock, writer.randomness)
+    assert await log.delete_session(ALICE, "gone") == 120
     assert "secret" not in await everything(documents)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 
 from gateway.documents.metered import MeteredDocuments
-from gateway.memory.recall import MAX_SEGMENTS, IndexCache, Recall, Scope, chunks
+from gateway.memory.recall import MAX_READ, IndexCache, Recall, Scope, chunks
 from gateway.memory.records import Record
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
 from gateway.retrieval.lexical import LexicalIndex
@@ -125,15 +125,15 @@ async def test_a_forked_message_in_a_segment_leaves_a_warm_cache(
 async def test_no_more_segments_are_read_than_may_be(
     scribe: Scribe, documents: MeteredDocuments
 ) -> None:
-    for n in range(3 * MAX_SEGMENTS):
+    for n in range(3 * MAX_READ):
         await scribe.append("s", *scribe.turn(f"question {n}", "word " * 40_000))
     loaded = await scribe.log.load(ALICE, "s")
-    assert len(loaded.owner.segments) > MAX_SEGMENTS
+    assert len(loaded.owner.segments) > MAX_READ
     documents.reset()
     recall = Recall(documents, IndexCache(100 * MEGABYTE))
     found = await recall.candidates(ALICE, loaded, "question 3", "user", scribe.clock())
-    assert documents.reset().reads <= MAX_SEGMENTS
-    assert found.skipped >= len(loaded.owner.segments) - MAX_SEGMENTS
+    assert documents.reset().reads <= MAX_READ
+    assert found.skipped >= len(loaded.owner.segments) - MAX_READ
 
 
 def test_the_cache_keeps_to_its_bytes_and_drops_the_least_used() -> None:

@@ -11,7 +11,6 @@ from gateway.memory.segments import (
     TAIL_BYTES,
     TAIL_TURNS,
     Filled,
-    Segment,
     describe,
     fill,
     overflow,
@@ -121,11 +120,11 @@ def test_a_rewritten_segment_has_a_new_version() -> None:
     assert [(one.segment.number, one.segment.version) for one in filled] == [(2, 6)]
 
 
-def test_the_manifest_comes_back_as_it_was_packed() -> None:
+def test_a_segment_is_described_by_what_it_holds() -> None:
     segment = describe(2, 5, said([("user", 10), ("assistant", 2000)])).segment
-    assert Segment.unpacked(segment.packed()) == segment
     assert segment.count == 2
     assert segment.bytes > 2000
+    assert segment.oldest_at == NOON
 
 
 def test_the_manifest_finds_messages_and_receipts_by_their_time() -> None:

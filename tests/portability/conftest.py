@@ -1,4 +1,4 @@
-"""A store whose operations are counted, and somebody who writes to it."""
+"""Stores of both kinds whose operations are counted, and somebody who writes to them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,13 +6,27 @@ from pathlib import Path
 import pytest
 
 from gateway.documents.metered import MeteredDocuments
-from gateway.documents.sqlite import SqliteDocuments
 from support.memories import Scribe
+from support.stores import KINDS, Opener, opener
+
+
+@pytest.fixture(params=KINDS)
+def open_documents(request: pytest.FixtureRequest, tmp_path: Path, project: str) -> Opener:
+    """Opens one more instance over the same store."""
+    return opener(request, request.param, tmp_path, project)
 
 
 @pytest.fixture
-async def documents(tmp_path: Path) -> AsyncIterator[MeteredDocuments]:
-    opened = MeteredDocuments(SqliteDocuments(str(tmp_path / "memory.db")))
+async def documents(open_documents: Opener) -> AsyncIterator[MeteredDocuments]:
+    opened = open_documents()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def another(open_documents: Opener) -> AsyncIterator[MeteredDocuments]:
+    """A second instance over the same store."""
+    opened = open_documents()
     yield opened
     await opened.close()
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from support.chats import Json, Person, assistant, remembered_texts, sent, user
+from support.service import serving
 from support.upstream import LoopbackUpstream
 
 pytestmark = pytest.mark.service
@@ -108,24 +109,44 @@ def test_five_hundred_messages_are_stored_in_one_call(alice: Person) -> None:
         ({"messages": [{"content": "x"}, {"content": ""}]}, "messages[1].content"),
         ({"content": 5}, "content"),
         ({"role": "narrator", "content": "x"}, "role"),
-        ({"content": "x", "session_id": "a b"}, "messages[0].session_id"),
+        ({"content": "x", "session_id": "a b"}, "session_id"),
+        ({"messages": [{"content": "x", "session_id": "a b"}]}, "messages[0].session_id"),
         ({"content": "x", "at": "yesterday"}, "at"),
-        ({"content": "x", "metadata": {"deep": {"er": 1}}}, None),
+        ({"content": "x", "metadata": {"deep": {"er": 1}}}, "metadata.deep"),
+        ({"content": "x", "metadata": {"long": "x" * 513}}, "metadata.long"),
+        ({"content": "x", "metadata": {"long": "9" * 513}}, "metadata.long"),
+        ({"content": "x", "metadata": {"k" * 65: 1}}, "metadata"),
+        ({"content": "x", "metadata": {f"k{n}": n for n in range(17)}}, "metadata"),
+        ({"messages": [{"content": "x", "metadata": {"a": []}}]}, "messages[0].metadata.a"),
         ({"content": "x", "colour": "red"}, "colour"),
         ({}, "content"),
     ],
 )
-def test_what_is_no_message_is_refused(alice: Person, body: Json, param: str | None) -> None:
-    error = refused(store(alice, body), 400)
-    assert param is None or error["param"] == param
+def test_what_is_no_message_is_refused(alice: Person, body: Json, param: str) -> None:
+    assert refused(store(alice, body), 400)["param"] == param
     assert alice.sessions() == []
 
 
 def test_one_message_too_long_refuses_the_whole_batch(alice: Person) -> None:
     given = [{"content": "short"}, {"content": "x" * 10_001}]
-    assert refused(store(alice, {"messages": given}), 413)["code"] == "message_too_large"
+    error = refused(store(alice, {"messages": given}), 413)
+    assert (error["code"], error["param"]) == ("message_too_large", "messages[1].content")
+    assert refused(store(alice, given[1]), 413)["param"] == "content"
     assert alice.sessions() == []
     assert store(alice, {"content": "x" * 10_000}).status_code == 201
+
+
+def test_metadata_keeps_its_kinds_up_to_the_bounds(alice: Person) -> None:
+    kinds = {
+        "text": "x" * 512,
+        "whole": 7,
+        "part": 0.5,
+        "switch": True,
+        "none": None,
+        "k" * 64: "7",
+    }
+    assert store(alice, {"content": "x", "metadata": kinds, "session_id": "s"}).status_code == 201
+    assert alice.told("s")[0]["metadata"] == kinds
 
 
 def test_a_repeated_key_stores_once_and_answers_the_same(alice: Person) -> None:
@@ -178,6 +199,13 @@ def test_a_limit_out_of_bounds_is_refused(alice: Person, limit: str) -> None:
     assert refused(alice.get(f"/v1/sessions?limit={limit}"), 400)["param"] == "limit"
 
 
+@pytest.mark.parametrize("path", ["/v1/sessions", "/v1/sessions/s/messages"])
+@pytest.mark.parametrize("after", ["", "m0000000000000000", "A", "a/b", "%00", "a" * 65])
+def test_an_after_that_no_page_gave_is_refused(alice: Person, path: str, after: str) -> None:
+    store(alice, {"content": "x", "session_id": "s"})
+    assert refused(alice.get(f"{path}?after={after}"), 400)["param"] == "after"
+
+
 def test_somebody_elses_session_is_not_there(
     alice: Person, bob: Person, upstream: LoopbackUpstream
 ) -> None:
@@ -208,6 +236,36 @@ def test_nobody_without_a_credential_reads_or_writes(http: httpx.Client) -> None
         ("GET", "/v1/memory/receipts/r0000000000000000"),
     ):
         assert refused(http.request(method, path), 401)["code"] == "invalid_api_key"
+
+
+def test_handing_in_counts_as_a_request(tmp_path: Path) -> None:
+    """A body that is refused has cost its request too."""
+    limits = {"REQUESTS_PER_MINUTE": "2", "TOKENS_PER_MINUTE": "10"}
+    with serving(tmp_path, **limits) as running, httpx.Client(base_url=running.url) as http:
+        person = Person(http, {"x-api-key": "sk-alice"})
+        passed = store(person, {"content": "a note of more than ten tokens " * 5})
+        assert passed.status_code == 201
+        assert passed.headers["x-ratelimit-remaining-requests"] == "1"
+        assert passed.headers["x-ratelimit-remaining-tokens"] == "10"
+        refused(store(person, {"content": 5}), 400)
+        answer = store(person, {"content": "one more"})
+        assert refused(answer, 429)["code"] == "rate_limit_exceeded"
+        assert int(answer.headers["retry-after"]) > 0
+        assert len(person.told("notes")) == 1
+
+
+def test_what_no_document_could_hold_refuses_the_whole_batch(tmp_path: Path) -> None:
+    """Where the bound on characters is set beyond the store's own."""
+    with (
+        serving(tmp_path, MAX_MESSAGE_CHARACTERS="10000000") as running,
+        httpx.Client(base_url=running.url, timeout=20) as http,
+    ):
+        person = Person(http, {"x-api-key": "sk-alice"})
+        given = [{"content": "short"}, {"content": "x " * 256 * 1024}]
+        error = refused(store(person, {"messages": given}), 413)
+        assert (error["code"], error["param"]) == ("message_too_large", "messages[1].content")
+        assert person.sessions() == []
+        assert store(person, {"content": "x " * 255 * 1024}).status_code == 201
 
 
 def stored_text(folder: Path) -> str:

@@ -61,15 +61,27 @@ class Emulator:
     def stop(self) -> None:
         """As a crash: open calls end in a reset, nothing gets to tidy up."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._send(signal.SIGKILL)
             self._process.communicate()
             self._process = None
+
+    def hang(self) -> None:
+        """Connections stay and nothing is answered, until `resume` or `stop`."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """What was asked meanwhile may be done now, though nobody waits for it any more."""
+        self._send(signal.SIGCONT)
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

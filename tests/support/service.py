@@ -24,11 +24,12 @@ def free_port() -> int:
 class Service:
     """Started with settings from `environment` alone; nothing of the developer's own leaks in."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, target: str = "gateway", **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = folder / f"service-{self.port}.log"
         self._folder = folder
+        self._target = target
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOST": "127.0.0.1",
@@ -44,7 +45,13 @@ class Service:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Service":
-        command = [sys.executable, "-m", "functions_framework", "--target=gateway", "--asgi"]
+        command = [
+            sys.executable,
+            "-m",
+            "functions_framework",
+            f"--target={self._target}",
+            "--asgi",
+        ]
         source = f"--source={FUNCTIONS / 'main.py'}"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(

@@ -19,6 +19,7 @@ from gateway.documents.base import (
     Document,
     Documents,
     Set,
+    StoreUnavailable,
     Update,
     Version,
 )
@@ -80,16 +81,25 @@ class Claims:
         return Set(claim.path, fields, self._clock() + KEPT_SECONDS)
 
     async def keep(self, claim: Claim, answer: StoredAnswer) -> None:
-        """Store the answer alone, unless the claim was erased or taken over meanwhile."""
+        """Store the answer alone, unless the claim was erased or taken over meanwhile.
+
+        While the store is away it is not kept, and the key stays claimed: the answer was paid for
+        and reaches its client all the same.
+        """
         kept = self.kept(claim, answer)
-        with contextlib.suppress(Conflict):
+        with contextlib.suppress(Conflict, StoreUnavailable):
             await self._documents.commit(
                 Update(kept.path, kept.fields, claim.version, kept.expires_at)
             )
 
     async def release(self, claim: Claim) -> None:
-        """Let the key be used again: the request failed and nothing was stored."""
-        await self._documents.commit(Delete(claim.path))
+        """Let the key be used again: the request failed and nothing was stored.
+
+        A claim that was taken over is another's. While the store is away the key stays claimed for
+        `IN_FLIGHT_SECONDS`, and the request's own failure is what the client hears of.
+        """
+        with contextlib.suppress(Conflict, StoreUnavailable):
+            await self._documents.commit(Delete(claim.path, claim.version))
 
     async def _taken(self, claim: Claim, now: float) -> Claim | StoredAnswer:
         found = (await self._documents.get(claim.path))[0]

@@ -13,15 +13,21 @@ import orjson
 
 @dataclass(slots=True)
 class Choice:
-    content: str = ""
-    refusal: str = ""
-    reasoning: str = ""
+    """One choice; its texts stay in the pieces they came in, so that a long stream is linear."""
+
+    contents: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    reasonings: list[str] = field(default_factory=list)
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str | None = None
 
     @property
     def text(self) -> str:
-        return self.content or self.refusal
+        return "".join(self.contents) or "".join(self.refusals)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self.reasonings)
 
     def message(self) -> dict[str, Any]:
         """The message as a client would resend it."""
@@ -72,9 +78,9 @@ class Completion:
         choice = self.choices.setdefault(index if isinstance(index, int) else 0, Choice())
         delta = fields.get("delta")
         if isinstance(delta, dict):
-            choice.content += _string(delta.get("content"))
-            choice.refusal += _string(delta.get("refusal"))
-            choice.reasoning += _string(delta.get("reasoning_content") or delta.get("reasoning"))
+            choice.contents.append(_string(delta.get("content")))
+            choice.refusals.append(_string(delta.get("refusal")))
+            choice.reasonings.append(_reasoning(delta))
             for call in _objects(delta.get("tool_calls")):
                 _merge_call(choice.tool_calls, call)
         if isinstance(reason := fields.get("finish_reason"), str):
@@ -90,9 +96,9 @@ class Completion:
             message = fields.get("message")
             message = message if isinstance(message, dict) else {}
             completion.choices[index if isinstance(index, int) else position] = Choice(
-                content=_text(message.get("content")),
-                refusal=_string(message.get("refusal")),
-                reasoning=_string(message.get("reasoning_content") or message.get("reasoning")),
+                contents=[_text(message.get("content"))],
+                refusals=[_string(message.get("refusal"))],
+                reasonings=[_reasoning(message)],
                 tool_calls=_objects(message.get("tool_calls")),
                 finish_reason=_string(fields.get("finish_reason")) or None,
             )
@@ -121,6 +127,10 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _reasoning(fields: Mapping[str, Any]) -> str:
+    return _string(fields.get("reasoning_content") or fields.get("reasoning"))
 
 
 def _text(content: Any) -> str:

@@ -1,6 +1,6 @@
 """The conversation at hand: a request beside what its session holds. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from gateway.chat.threads import Spoken, hash_of
 from gateway.chat.wire import INSTRUCTIONS, Message, message_of, text_of
 from gateway.memory.alignment import Alignment
 from gateway.memory.growth import Loaded
+from gateway.memory.records import Record
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
 
@@ -40,12 +41,29 @@ def items_of(conversation: Conversation) -> list[Item]:
         return sent
     spoken_at = [i for i, item in enumerate(sent) if item.role not in INSTRUCTIONS]
     place = spoken_at[0] if spoken_at else len(sent)
-    history = [
-        Item(message_of(record), record.tokens, record.id)
-        for record in conversation.loaded.head.branch()
-        if record.role not in INSTRUCTIONS
-    ]
-    return [*sent[:place], *history, *sent[place:]]
+    answered = {item.message.get("tool_call_id") for item in sent[place:]}
+    history = _in_pairs(conversation.loaded.head.branch(), answered)
+    kept = [Item(message_of(record), record.tokens, record.id) for record in history]
+    return [*sent[:place], *kept, *sent[place:]]
+
+
+def _in_pairs(records: Sequence[Record], answered_now: Collection[str | None]) -> list[Record]:
+    """The records without tool calls that lack a reply and replies that lack their call.
+
+    OpenAI's API refuses both. Calls are left unanswered by clients that hang up in the middle of a
+    tool loop; `answered_now` are the calls that the request itself replies to.
+    """
+    replies = {record.extras.get("tool_call_id") for record in records} | set(answered_now)
+    called: set[str] = set()
+    kept = []
+    for record in records:
+        calls = [str(call.get("id")) for call in record.extras.get("tool_calls", ())]
+        whole = not record.interrupted and all(call in replies for call in calls)
+        paired = record.role != "tool" or record.extras.get("tool_call_id") in called
+        if record.role not in INSTRUCTIONS and paired and (whole or not calls):
+            called.update(calls)
+            kept.append(record)
+    return kept
 
 
 def repeated_block(conversation: Conversation) -> str:

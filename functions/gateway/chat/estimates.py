@@ -2,57 +2,77 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.chat.compression import CompressionOptions
 from gateway.chat.prompt import Item, lay_out
 from gateway.chat.wire import INSTRUCTIONS, ChatRequest
 
 FIRST_GUESS_TOKENS = 400
+LONGEST_GUESS_TOKENS = 4_000  # one very long answer must not keep later requests out
 WEIGHT_OF_THE_NEWEST = 0.2
-MAX_MODELS = 256
+MAX_KEPT = 1_024
 
 
 class CompletionSizes:
-    """How long answers are, learnt per model: an exponential average, bounded in models."""
+    """How long one choice is, learnt per owner and model: an exponential average, bounded."""
 
     def __init__(self) -> None:
-        self._averages: OrderedDict[str, float] = OrderedDict()
+        self._averages: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def expected(self, model: str) -> int:
-        return round(self._averages.get(model, FIRST_GUESS_TOKENS))
+    def expected(self, owner: str, model: str) -> int:
+        average = self._averages.get((owner, model), FIRST_GUESS_TOKENS)
+        return round(min(average, LONGEST_GUESS_TOKENS))
 
-    def learn(self, model: str, tokens: int) -> None:
-        before = self._averages.pop(model, float(FIRST_GUESS_TOKENS))
-        self._averages[model] = before + WEIGHT_OF_THE_NEWEST * (tokens - before)
-        if len(self._averages) > MAX_MODELS:
+    def learn(self, owner: str, model: str, tokens: float) -> None:
+        before = self._averages.pop((owner, model), float(FIRST_GUESS_TOKENS))
+        self._averages[owner, model] = before + WEIGHT_OF_THE_NEWEST * (tokens - before)
+        if len(self._averages) > MAX_KEPT:
             self._averages.popitem(last=False)
 
 
-def completion_bound(request: ChatRequest, sizes: CompletionSizes) -> int:
-    limit = request.max_completion_tokens
-    return sizes.expected(request.model) * request.choices if limit is None else limit
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """`sure` tokens are asked for in so many words, `guessed` ones may come on top."""
+
+    sure: int
+    guessed: int
+
+    def within(self, limit: int) -> int:
+        """What to reserve under a limit (0: none): no guess makes a request too large."""
+        room = max(0, limit - self.sure) if limit else self.guessed
+        return self.sure + min(self.guessed, room)
 
 
-def prompt_bound(
+def bound_of(
+    owner: str,
     request: ChatRequest,
     tokens: Sequence[int],
     fixed_tokens: int,
     options: CompressionOptions,
+    sizes: CompletionSizes,
     *,
     reads: bool,
     names_session: bool,
-) -> int:
-    """Tokens of the prompt after compression at the most; as sent when memory is not read.
+) -> Bound:
+    """Tokens of the prompt after compression, as sent when memory is not read, and the answer.
 
     A client that sends only what is new may have up to `compress_above_tokens` of history that
     nobody has read yet.
     """
-    sent = fixed_tokens + sum(tokens)
-    if not reads:
-        return sent
-    resends = any(message["role"] not in {"user", *INSTRUCTIONS} for message in request.messages)
-    history = options.compress_above_tokens if names_session and not resends else 0
-    if sent > options.compress_above_tokens:
+    sure, guessed = fixed_tokens + sum(tokens), 0
+    if reads and sure > options.compress_above_tokens:
         items = [Item(m, t) for m, t in zip(request.messages, tokens, strict=True)]
-        sent = fixed_tokens + lay_out(items, first_turn=0, recent=options.recent_turns).tokens
-    return sent + history + options.token_budget
+        sure = fixed_tokens + lay_out(items, first_turn=0, recent=options.recent_turns).tokens
+    if reads:
+        guessed += options.token_budget + _unread(request, options, names_session)
+    if request.max_completion_tokens is None:
+        guessed += sizes.expected(owner, request.model) * request.choices
+    else:
+        sure += request.max_completion_tokens
+    return Bound(sure, guessed)
+
+
+def _unread(request: ChatRequest, options: CompressionOptions, names_session: bool) -> int:
+    resends = any(message["role"] not in {"user", *INSTRUCTIONS} for message in request.messages)
+    return options.compress_above_tokens if names_session and not resends else 0

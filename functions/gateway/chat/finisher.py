@@ -14,8 +14,8 @@ from gateway.chat.economics import Prices
 from gateway.chat.estimates import CompletionSizes
 from gateway.chat.turn import Turn
 from gateway.chat.wire import count_message
-from gateway.documents.base import Write
-from gateway.errors import TooLarge
+from gateway.documents.base import StoreUnavailable, Write
+from gateway.errors import GatewayError
 from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Addition
 from gateway.memory.heads import Head
@@ -56,13 +56,16 @@ class Finisher:
         the commit may have gone through, so the key stays claimed.
         """
         if not interrupted:
-            self._sizes.learn(turn.request.model, self._completion_tokens(completion))
+            tokens = self._completion_tokens(completion) / turn.request.choices
+            self._sizes.learn(turn.owner, turn.request.model, tokens)
         used = self._tokens_used(turn, completion)
         if turn.writes:
             beside = self._beside(turn, used, None if interrupted else answer)
             try:
                 await self._append(turn, completion, beside, interrupted)
-            except TooLarge:
+            except StoreUnavailable:
+                raise
+            except GatewayError:
                 await self.give_up(turn, completion)
                 raise
         else:

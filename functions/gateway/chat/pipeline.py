@@ -14,10 +14,17 @@ from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.compression import Compressor, Prompt
 from gateway.chat.conversation import Conversation
-from gateway.chat.estimates import CompletionSizes, completion_bound, prompt_bound
+from gateway.chat.estimates import CompletionSizes, bound_of
 from gateway.chat.finisher import Finisher
 from gateway.chat.relay import Relay
-from gateway.chat.replies import Reply, in_openai_shape, passed_back, replayed, turn_headers
+from gateway.chat.replies import (
+    Reply,
+    in_openai_shape,
+    kept_for_replay,
+    passed_back,
+    replayed,
+    turn_headers,
+)
 from gateway.chat.threads import Spoken, Threads, aligned, spoken
 from gateway.chat.turn import Turn
 from gateway.chat.wire import ChatRequest, check_sizes
@@ -98,7 +105,7 @@ class Pipeline:
 
         try:
             # 3. Recall what could matter, and 4. compress: select it under the budget.
-            turn = await self._with_prompt(turn, call, tokens)
+            turn = await self._held(await self._with_prompt(turn, call, tokens))
             # 5. Complete at the upstream, streamed or whole.
             response = await self._upstream.send(self._outgoing(turn, call))
         except BaseException:
@@ -116,15 +123,18 @@ class Pipeline:
         tokens: Sequence[int],
         said: Sequence[Spoken],
     ) -> tuple[Reservation, Loaded]:
-        bound = completion_bound(request, self._sizes) + prompt_bound(
+        bound = bound_of(
+            caller.owner,
             request,
             tokens,
             self._compressor.fixed_tokens(request.payload),
             self._compressor.options,
+            self._sizes,
             reads=call.reads,
             names_session=call.session is not None,
         )
-        admission = asyncio.ensure_future(self._limiter.admit(caller.subject, bound))
+        held = bound.within(self._limiter.limits.tokens_per_minute)
+        admission = asyncio.ensure_future(self._limiter.admit(caller.subject, held))
         if call.mode == "off":
             return await admission, Loaded(Owner(), Head(session=call.session or ""))
         reading = asyncio.ensure_future(self._threads.find(caller.owner, call.session, said))
@@ -139,7 +149,8 @@ class Pipeline:
     ) -> Claim | StoredAnswer | None:
         if call.idempotency_key is None:
             return None
-        return await self._claims.take(caller.owner, call.idempotency_key, request.raw)
+        about = f"{call.mode} {call.session or ''} ".encode()
+        return await self._claims.take(caller.owner, call.idempotency_key, about + request.raw)
 
     def _turn(
         self,
@@ -185,16 +196,31 @@ class Pipeline:
         )
         return replace(turn, prompt=await self._compressor.compress(conversation))
 
+    async def _held(self, turn: Turn) -> Turn:
+        """Hold more tokens where the prompt has outgrown what was reserved for it."""
+        needed = turn.prompt.tokens_after + (turn.request.max_completion_tokens or 0)
+        if needed <= turn.reservation.tokens:
+            return turn
+        return replace(turn, reservation=await self._limiter.extend(turn.reservation, needed))
+
     def _outgoing(self, turn: Turn, call: Call) -> UpstreamRequest:
-        body = turn.request.raw if call.mode == "off" else _body(turn)
-        return UpstreamRequest("POST", "chat/completions", call.forwarded, body)
+        headers, body = call.forwarded, turn.request.raw
+        if call.mode != "off":  # the body is read as JSON, whatever the client called it
+            headers, body = {**headers, "content-type": "application/json"}, _body(turn)
+        return UpstreamRequest("POST", "chat/completions", headers, body)
 
     async def _reply(self, turn: Turn, response: UpstreamResponse, call: Call) -> Reply:
         headers = {**passed_back(response.headers), **turn_headers(turn)}
         streamed = response.headers.get("content-type", "").startswith(EVENT_STREAM)
         if response.status == 200 and streamed:
             hide_usage = call.mode != "off" and not turn.request.wants_usage
-            relay = Relay(turn, response, self._finisher, hide_usage=hide_usage)
+            relay = Relay(
+                turn,
+                response,
+                self._finisher,
+                hide_usage=hide_usage,
+                headers=kept_for_replay(headers),
+            )
             return Reply(200, headers, relay)
         body = await self._read(turn, response)
         if response.status != 200:
@@ -204,8 +230,7 @@ class Pipeline:
         if completion is None and call.mode != "off":
             await self._finisher.give_up(turn)
             raise UpstreamFailed("The upstream's answer is not a chat completion.")
-        kept = {"content-type": headers.get("content-type", "application/json")}
-        answer = StoredAnswer(200, kept, body)
+        answer = StoredAnswer(200, kept_for_replay(headers), body)
         await self._finisher.remember(turn, completion or Completion(), answer)
         return Reply(200, headers, body)
 

@@ -7,7 +7,7 @@ interrupted when the client hangs up, given up when the upstream breaks off.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 import orjson
@@ -39,11 +39,13 @@ class Relay:
         finisher: Finisher,
         *,
         hide_usage: bool,
+        headers: Mapping[str, str],
     ) -> None:
         self._turn = turn
         self._response = response
         self._finisher = finisher
         self._hide_usage = hide_usage
+        self._headers = headers
         self._splitter = EventSplitter()
         self._completion = Completion()
         self._sent = bytearray()
@@ -62,8 +64,9 @@ class Relay:
             if self._ending is None:
                 await self._end_of_stream()
         except GatewayError as error:
-            if not await self._survived() and not self._faithful:
-                yield encode(orjson.dumps(error.body()))
+            told = await self._told(error)
+            if not self._faithful and told is not None:
+                yield encode(orjson.dumps(told.body()))
             raise StreamCut from error
         finally:
             await self._response.close()
@@ -106,12 +109,15 @@ class Relay:
             raise UpstreamFailed("The upstream's stream ended before its answer was complete.")
         await self._finish()
 
-    async def _survived(self) -> bool:
-        """End the turn after an error; True when the answer had come whole before it."""
+    async def _told(self, error: GatewayError) -> GatewayError | None:
+        """End the turn after an error; what the client must learn, None if the answer is whole."""
         if self._ending is not None:
-            return False  # the commit itself failed: the client must learn of it
-        await self._finish()
-        return self._completion.complete
+            return error  # the commit itself failed
+        try:
+            await self._finish()
+        except GatewayError as failed:
+            return failed
+        return None if self._completion.complete else error
 
     async def _finish(self) -> None:
         """Store an answer; pay for what came of anything less."""
@@ -121,8 +127,7 @@ class Relay:
             await self._end(self._finisher.give_up(self._turn, self._completion))
 
     async def _store(self) -> None:
-        headers = {"content-type": self._response.headers["content-type"]}
-        answer = StoredAnswer(200, headers, bytes(self._sent))
+        answer = StoredAnswer(200, dict(self._headers), bytes(self._sent))
         await self._end(self._finisher.remember(self._turn, self._completion, answer))
 
     async def _end(self, ending: Coroutine[Any, Any, None]) -> None:

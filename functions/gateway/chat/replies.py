@@ -11,10 +11,19 @@ from gateway.chat.compression import Prompt
 from gateway.chat.relay import Relay
 from gateway.chat.turn import Turn
 
-PASSED_BACK = frozenset(
-    {"content-type", "retry-after", "retry-after-ms", "x-should-retry", "warning"}
+PASSED_BACK = frozenset(  # not OpenAI's organisation and project: they are the gateway's own
+    {
+        "content-type",
+        "openai-model",
+        "openai-processing-ms",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "warning",
+        "x-should-retry",
+    }
 )
-PASSED_BACK_PREFIX = "openai-"
+KEPT_FOR_REPLAY = ("content-type", "x-session-id", "x-memory-", "x-tokens-", "x-cost-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +62,7 @@ def prompt_headers(prompt: Prompt) -> dict[str, str]:
 
 def passed_back(headers: Mapping[str, str]) -> dict[str, str]:
     """The upstream's headers that reach the client; its request id under a name of its own."""
-    kept = {
-        name: value
-        for name, value in headers.items()
-        if name in PASSED_BACK or name.startswith(PASSED_BACK_PREFIX)
-    }
+    kept = {name: value for name, value in headers.items() if name in PASSED_BACK}
     if "x-request-id" in headers:
         kept["x-upstream-request-id"] = headers["x-request-id"]
     return kept
@@ -83,6 +88,11 @@ def _message_in(fields: Mapping[str, Any]) -> str | None:
     """What went wrong, in the words of upstreams with a shape of their own."""
     texts = (fields.get(name) for name in ("error", "message", "detail"))
     return next((text for text in texts if isinstance(text, str) and text), None)
+
+
+def kept_for_replay(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that say something about the answer, not about the moment."""
+    return {name: value for name, value in headers.items() if name.startswith(KEPT_FOR_REPLAY)}
 
 
 def replayed(answer: StoredAnswer) -> Reply:

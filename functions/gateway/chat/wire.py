@@ -22,6 +22,8 @@ MAX_MESSAGES = 20_000
 MAX_NESTING = 128  # orjson reads 1024 levels and writes 254, some of them around what is stored
 MAX_COUNT = 10_000_000  # of tokens or choices; their product still fits where tokens are counted
 MEDIA_TOKENS = 765  # one 1024x1024 picture at high detail in OpenAI's own arithmetic
+RECORD_BYTES = 64 * 1024  # for what a record holds beside the message, its receipt above all
+MAX_MODEL_CHARACTERS = 256
 MEDIA_NOTE = "[{type}, {bytes} bytes, not kept]"
 MESSAGE_OVERHEAD_TOKENS = 4  # <|im_start|>{role}\n ... <|im_end|>\n
 REPLY_PRIMING_TOKENS = 3
@@ -94,6 +96,8 @@ def parse_chat(body: bytes, *, needs_model: bool = True) -> ChatRequest:
     payload = parse_object(body)
     if needs_model and not (isinstance(payload.get("model"), str) and payload["model"]):
         raise BadRequest("You must provide a model.", param="model")
+    if len(str(payload.get("model", ""))) > MAX_MODEL_CHARACTERS:
+        raise BadRequest(f"'model' takes {MAX_MODEL_CHARACTERS} characters.", param="model")
     messages = payload.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("'messages' must be a non-empty array.", param="messages")
@@ -143,14 +147,22 @@ def _check_count(value: Any, name: str) -> None:
 def check_sizes(messages: Sequence[Message]) -> None:
     """Refuse, before any money is spent, what no document could hold."""
     for i, message in enumerate(messages):
-        text = text_of(message)
-        if len(text) > MESSAGE_BYTES // 12 and len(orjson.dumps(text)) > MESSAGE_BYTES:
+        if _stored_bytes(message) > MESSAGE_BYTES - RECORD_BYTES:
             raise TooLarge(
                 f"A message may take {MESSAGE_BYTES // 1024} KiB to be remembered;"
                 " send it with `X-Memory: off`, or in parts.",
                 param=f"messages[{i}].content",
                 code="message_too_large",
             )
+
+
+def _stored_bytes(message: Message) -> int:
+    """What a message's text and extras take as JSON, where control characters are escaped."""
+    text, extras = text_of(message), extras_of(message)
+    longest = 6 * len(text)  # a control character becomes six bytes, any other at most four
+    if not extras and longest <= MESSAGE_BYTES - RECORD_BYTES:
+        return longest
+    return len(orjson.dumps([text, extras]))
 
 
 def text_of(message: Message) -> str:

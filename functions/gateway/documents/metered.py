@@ -1,7 +1,8 @@
 """Counts billed operations around any `Documents`, so that tests assert them as numbers.
 
-Firestore bills a read per document asked for (one at least), a write per document written and a
-delete per document deleted (https://cloud.google.com/firestore/pricing).
+Firestore bills a read per document asked for or found by a query (one at least), a write per
+document written and a delete per document deleted (https://cloud.google.com/firestore/pricing). A
+tree is deleted by what a query finds of it, so each of its documents is a read too.
 """
 
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class MeteredDocuments:
 
     async def delete_tree(self, path: str, *, limit: int = 500) -> int:
         deleted = await self._inner.delete_tree(path, limit=limit)
+        self.operations.reads += max(1, deleted)
         self.operations.deletes += deleted
         return deleted
 

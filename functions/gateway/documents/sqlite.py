@@ -106,6 +106,14 @@ class SqliteDocuments:
 
         return await self._writer.run(delete)
 
+    async def clear(self) -> None:
+        """Delete every document, for good: the file is rewritten without them.
+
+        The file stays, and so does the number of commits: whoever has it open sees an empty store,
+        and no version that anybody remembers comes again.
+        """
+        await self._writer.run(_clear)
+
     async def close(self) -> None:
         await self._writer.close()
         await self._reader.close()
@@ -178,6 +186,12 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:  # a full disk has rolled back already
             db.execute("ROLLBACK")
         raise
+
+
+def _clear(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM documents")
+    db.execute("VACUUM")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _commit(db: sqlite3.Connection, writes: tuple[Write, ...]) -> list[Written]:

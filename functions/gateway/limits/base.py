@@ -2,9 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from gateway.documents.base import Add, Written
 from gateway.limits.headers import rate_limit_headers
 from gateway.limits.window import BUCKETS_PER_DAY, Dimension, Usage, bucket_at, day_name, day_of
+
+
+class Counters(Protocol):
+    """A store as far as counting goes."""
+
+    async def commit(self, *writes: Add) -> list[Written]: ...
 
 
 @dataclass(frozen=True, slots=True)

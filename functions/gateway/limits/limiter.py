@@ -1,8 +1,9 @@
 """Admits requests under the limits, with one document write each. Knows no HTTP and no tokenizer.
 
 A request counts itself and reads the window in the same write (`quota.py` says why that is exact
-across processes). A refused one gives its units back, and what the window then held is remembered:
-until enough of it has left, requests that cannot fit are refused from memory and cost no write.
+across processes); those of a subject that come at once share one (`merged.py`). A refused one gives
+its units back, and what the window then held is remembered: until enough of it has left, requests
+that cannot fit are refused from memory and cost no write.
 """
 
 import base64
@@ -10,13 +11,14 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Literal, Protocol
+from typing import Literal
 
-from gateway.documents.base import Add, Documents, StoreUnavailable, Written
+from gateway.documents.base import Add, Documents, StoreUnavailable
 from gateway.errors import RateLimited, TooLarge, Unavailable
-from gateway.limits.base import Limits, Reservation
+from gateway.limits.base import Counters, Limits, Reservation
 from gateway.limits.fallback import LocalCounters
 from gateway.limits.headers import rate_limit_headers
+from gateway.limits.merged import MergedCounters
 from gateway.limits.quota import Quota, path_of
 from gateway.limits.recent import Recent
 from gateway.limits.refusal import Refusal
@@ -24,10 +26,6 @@ from gateway.limits.window import Usage, settlement_at, usage_from
 
 REFUSED_KEPT = 2_048
 TRUSTED_SECONDS = 65  # the window; a spent day is asked again, for another process may have settled
-
-
-class _Counters(Protocol):
-    async def commit(self, *writes: Add) -> list[Written]: ...
 
 
 class Limiter:
@@ -49,6 +47,7 @@ class Limiter:
         self.fail_opens = 0
         self.lost_writes = 0
         self._documents = documents
+        self._counters = MergedCounters(documents)
         self._clock = clock
         self._failure = failure
         self._randomness = randomness
@@ -69,8 +68,29 @@ class Limiter:
         if refusals := _refusals(quotas, usages, now, counted=True):
             usages = await self._give_back(counters, quotas, now) or usages
             raise self._refused_now(quotas, usages, refusals, now)
-        counted = counters is self._documents
+        counted = counters is self._counters
         return Reservation(subject, tokens, now, counted, self.limits.per_subject(), usages[0])
+
+    async def extend(self, reservation: Reservation, tokens: int) -> Reservation:
+        """Hold `tokens` instead of fewer: the prompt turned out larger than its bound.
+
+        Raises as `admit` does; the reservation itself then still stands.
+        """
+        self._refuse_impossible(tokens)
+        if tokens <= reservation.tokens or not reservation.counted:
+            return replace(reservation, tokens=max(tokens, reservation.tokens))
+        now, more = self._clock(), tokens - reservation.tokens
+        quota = Quota(
+            _subject_name(reservation.subject),
+            {"requests": 0, "tokens": more},
+            {"tokens": self.limits.tokens_per_minute},
+            self.limits.daily_token_budget,
+        )
+        counters, usages = await self._count([quota], now)
+        if refusals := _refusals([quota], usages, now, counted=True):
+            await self._give_back(counters, [quota], now)
+            raise self._error(_longest(refusals), None, now)
+        return replace(reservation, tokens=tokens)
 
     def settlement(self, reservation: Reservation, tokens_used: int) -> Add | None:
         """The write that corrects the reserved tokens to those used, for the turn's own commit.
@@ -144,9 +164,9 @@ class Limiter:
         if refusals:
             raise self._error(_longest(refusals), self._refused.get(quotas[0].name), now)
 
-    async def _count(self, quotas: Sequence[Quota], now: float) -> tuple[_Counters, list[Usage]]:
+    async def _count(self, quotas: Sequence[Quota], now: float) -> tuple[Counters, list[Usage]]:
         try:
-            return self._documents, await _commit(self._documents, quotas, now)
+            return self._counters, await _commit(self._counters, quotas, now)
         except StoreUnavailable as error:
             if self._failure == "closed":
                 raise Unavailable(
@@ -158,7 +178,7 @@ class Limiter:
             return self._fallback, await _commit(self._fallback, quotas, now)
 
     async def _give_back(
-        self, counters: _Counters, quotas: Sequence[Quota], now: float
+        self, counters: Counters, quotas: Sequence[Quota], now: float
     ) -> list[Usage] | None:
         """What stands without the refused request; None when the store is away meanwhile."""
         try:
@@ -193,7 +213,7 @@ class Limiter:
 
 
 async def _commit(
-    counters: _Counters, quotas: Sequence[Quota], now: float, sign: int = 1
+    counters: Counters, quotas: Sequence[Quota], now: float, sign: int = 1
 ) -> list[Usage]:
     """All quotas counted in one commit; each one's usage after it."""
     adds = [quota.adds(now, sign) for quota in quotas]

@@ -10,11 +10,14 @@ compared as sequences of keyed content hashes (`records.content_hash`):
 - a message of an abandoned branch that is resent takes its branch up again.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 MAX_COMPARED = 1024
+OFTEN = 4  # times that one text recurs in a log
+MAX_RECURRING = 256
 SAME_QUESTION_RATIO = 0.6
 
 
@@ -73,10 +76,42 @@ def align(
 
 
 def _match(window: Sequence[tuple[str, str]], active: Sequence[Entry]) -> list[tuple[int, int]]:
-    ours = [entry.hash for entry in active]
+    """Pairs of positions that hold the same message, both rising. Linear where all is resent."""
     theirs = [hash for _, hash in window]
-    blocks = SequenceMatcher(None, theirs, ours, autojunk=False).get_matching_blocks()
-    return [(b.a + k, b.b + k) for b in blocks for k in range(b.size)]
+    ours = [entry.hash for entry in active]
+    same = next((i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b), None)
+    first = min(len(theirs), len(ours)) if same is None else same
+    rest = _match_rest(theirs[first:], ours[first:])
+    return [*((i, i) for i in range(first)), *((first + i, first + j) for i, j in rest)]
+
+
+def _match_rest(theirs: Sequence[str], ours: Sequence[str]) -> list[tuple[int, int]]:
+    """Blocks first, as a person would see it; where a text recurs often, blocks take quadratic time
+    and more, and a longest common subsequence of the newest messages does."""
+    if max(Counter(ours).values(), default=0) <= OFTEN:
+        blocks = SequenceMatcher(None, theirs, ours, autojunk=False).get_matching_blocks()
+        return [(b.a + k, b.b + k) for b in blocks for k in range(b.size)]
+    skipped_a, skipped_b = (max(0, len(one) - MAX_RECURRING) for one in (theirs, ours))
+    found = _common_subsequence(theirs[skipped_a:], ours[skipped_b:])
+    return [(skipped_a + i, skipped_b + j) for i, j in found]
+
+
+def _common_subsequence(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    lengths = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i in range(len(a)):
+        above, row = lengths[i], lengths[i + 1]
+        for j in range(len(b)):
+            row[j + 1] = above[j] + 1 if a[i] == b[j] else max(above[j + 1], row[j])
+    pairs, i, j = [], len(a), len(b)
+    while i and j:
+        if a[i - 1] == b[j - 1]:
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+        elif lengths[i - 1][j] >= lengths[i][j - 1]:
+            i -= 1
+        else:
+            j -= 1
+    return pairs[::-1]
 
 
 def _sort_out_unmatched(

@@ -5,7 +5,9 @@ Sessions that begin alike share a pointer, the newest first; alignment tells the
 """
 
 from gateway.documents.base import Create, Delete, Document, Update, Write
+from gateway.memory import upgrades
 from gateway.memory.records import content_hash, owner_path
+from gateway.memory.upgrades import SCHEMA
 
 MAX_SESSIONS = 8
 
@@ -19,13 +21,13 @@ def path(owner: str, fingerprint: str) -> str:
 
 
 def sessions(pointer: Document | None) -> list[str]:
-    return list(pointer.fields["sessions"]) if pointer else []
+    return list(upgrades.current(pointer, "fingerprint")["sessions"]) if pointer else []
 
 
 def pointing(path: str, pointer: Document | None, session: str) -> Write:
     """The write that makes the pointer name `session` first."""
     others = [one for one in sessions(pointer) if one != session]
-    fields = {"schema": 1, "sessions": [session, *others][:MAX_SESSIONS]}
+    fields = {"schema": SCHEMA, "sessions": [session, *others][:MAX_SESSIONS]}
     return Create(path, fields) if pointer is None else Update(path, fields, pointer.version)
 
 
@@ -34,4 +36,4 @@ def without(path: str, pointer: Document | None, session: str) -> Write:
     others = [one for one in sessions(pointer) if one != session]
     if pointer is None or not others:
         return Delete(path, pointer.version if pointer else None)
-    return Update(path, {"schema": 1, "sessions": others}, pointer.version)
+    return Update(path, {"schema": SCHEMA, "sessions": others}, pointer.version)

@@ -13,11 +13,12 @@ import orjson
 
 from gateway.documents.base import Document, Version
 from gateway.errors import Contested
+from gateway.memory import manifest, upgrades
 from gateway.memory.alignment import Entry
 from gateway.memory.records import Record, session_key
 from gateway.memory.segments import Segment
+from gateway.memory.upgrades import SCHEMA as SCHEMA
 
-SCHEMA = 1
 LOG_ENTRIES = 512
 APPEND_KEYS = 256
 TITLE_CHARACTERS = 80
@@ -49,14 +50,14 @@ class Owner:
             "erasing": self.erasing,
             "hold": self.hold,
             "open": list(self.open),
-            "segments": _text([segment.packed() for segment in self.segments]),
+            **manifest.packed(self.segments),
         }
 
     @staticmethod
     def of(document: Document | None) -> "Owner":
         if document is None:
             return Owner()
-        fields = document.fields
+        fields = upgrades.current(document, "owner")
         return Owner(
             sequence=fields["sequence"],
             sessions=fields["sessions"],
@@ -64,7 +65,7 @@ class Owner:
             erasing=fields["erasing"],
             hold=fields["hold"],
             open=tuple(fields["open"]),
-            segments=tuple(Segment.unpacked(one) for one in orjson.loads(fields["segments"])),
+            segments=manifest.unpacked(fields),
             version=document.version,
         )
 
@@ -134,12 +135,13 @@ class Head:
     def of(document: Document | None, session: str) -> "Head":
         if document is None:
             return Head(session=session)
-        state = orjson.loads(document.fields["state"])
+        fields = upgrades.current(document, "head")
+        state = orjson.loads(fields["state"])
         return Head(
-            **{name: document.fields[name] for name in PLAIN_FIELDS},
+            **{name: fields[name] for name in PLAIN_FIELDS},
             requests=state["requests"],
             log=[Entry(*line) for line in state["log"]],
-            tail=[Record.unpacked(fields) for fields in state["tail"]],
+            tail=[Record.unpacked(one) for one in state["tail"]],
             block=state["block"],
             usage=state["usage"],
             version=document.version,

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from weakref import WeakValueDictionary
 
 from gateway.documents.base import (
     Conflict,
@@ -28,6 +27,7 @@ from gateway.memory.heads import Head, Owner
 from gateway.memory.records import Record, State, owner_path, session_path
 from gateway.memory.segments import Filled, Segment
 from gateway.memory.storage import read_segment, saved, segment_path, segment_write
+from gateway.memory.turnstile import Turnstile
 
 ATTEMPTS = 16
 FIRST_PAUSE_SECONDS = 0.01
@@ -41,7 +41,7 @@ class MessageLog:
         self._documents = documents
         self._clock = clock
         self._randomness = randomness
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turnstile = Turnstile()
 
     async def load(self, owner: str, session: str) -> Loaded:
         found = await self._documents.get(owner_path(owner), session_path(owner, session))
@@ -52,18 +52,22 @@ class MessageLog:
     ) -> Head:
         """Commit what `compose` makes of the session's head; returns the head after.
 
-        `compose` runs again on a fresh head when another writer was first. Raises `TooLarge` for a
-        message that no document could hold, `Contested` when the memory was erased since `loaded`,
-        `StoreUnavailable` when the store is away or the race is lost `ATTEMPTS` times.
+        `compose` runs again on a fresh head when another writer was first. A commit without an
+        answer may have been applied all the same: once, the head is read again, where the key
+        tells. Raises `TooLarge` for a message that no document could hold, `Contested` when the
+        memory was erased since `loaded`, `StoreUnavailable` when the store is away or the race is
+        lost `ATTEMPTS` times.
         """
-        lock = self._locks.setdefault(owner, asyncio.Lock())
-        async with lock:  # spares this process's own turns the race; other processes still race
-            begun = loaded.owner.epoch if loaded else None
+        async with self._turnstile.through(owner):
+            begun, unanswered = loaded.owner.epoch if loaded else None, False
+            known = loaded is not None and loaded.head.version is not None
             for attempt in range(ATTEMPTS):
                 if loaded is None or attempt:
                     loaded = await self.load(owner, session)
                 if begun not in {None, loaded.owner.epoch}:
                     raise Contested("The memory was erased meanwhile.", code="memory_erased")
+                if known and loaded.head.version is None:
+                    raise Contested("The session was deleted meanwhile.", code="session_deleted")
                 addition = compose(loaded.head)
                 if addition.key in loaded.head.requests:
                     return loaded.head
@@ -72,7 +76,12 @@ class MessageLog:
                     await self._documents.commit(*writes, *addition.beside)
                     return head
                 except Conflict:
-                    await asyncio.sleep(self._pause_seconds(attempt))
+                    pass
+                except StoreUnavailable:
+                    if unanswered:
+                        raise
+                    unanswered = True
+                await asyncio.sleep(self._pause_seconds(attempt))
         raise StoreUnavailable("The session is too busy; try again.")
 
     async def messages(self, owner: str, session: str) -> list[Record]:

@@ -2,11 +2,12 @@
 
 Segments are immutable at a version, so an instance keeps the indexes of those it has read, bounded
 in bytes; the manifest, read fresh on every turn, says which version counts, so a stale cache can
-bring nothing back. Past `MAX_SEGMENTS`, term sketches choose which segments are worth reading.
+bring nothing back. One turn reads `MAX_READ` documents at most: the other open sessions' tails, and
+the segments that term sketches favour.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +19,10 @@ from gateway.memory.segments import Segment, turns
 from gateway.memory.storage import read_segment, segment_path
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
-from gateway.retrieval.sketch import Sketch, choose
+from gateway.retrieval.sketch import choose
 from gateway.retrieval.terms import terms
 
-MAX_SEGMENTS = 8
+MAX_READ = 8
 NEVER = float("inf")
 
 Scope = Literal["user", "session"]
@@ -90,10 +91,11 @@ class Recall:
         root, head = owner_path(owner), loaded.head
         only = head.key if scope == "session" else ""
         filled = {segment_path(root, one.number): one for one in loaded.owner.segments if one.count}
-        chosen = self._chosen(filled, query, only, now)
         tails = [] if only else [key for key in loaded.owner.open if key != head.key]
         heads = [f"{root}/sessions/{key}" for key in tails]
-        wanted = [path for path in chosen if not self._has(path, filled[path].version, only, now)]
+        cached = {path for path in filled if self._has(path, filled[path].version, only, now)}
+        wanted = _favoured(filled, cached, query, room=MAX_READ - len(heads))
+        chosen = [path for path in filled if path in cached or path in wanted]
         found = await self._documents.get(*wanted, *heads) if wanted or heads else []
         read = dict(zip([*wanted, *heads], found, strict=True))
         indexes = [self._tail(head, root, now)]
@@ -101,21 +103,6 @@ class Recall:
         indexes += [self._segment(path, filled[path], read.get(path), only, now) for path in chosen]
         skipped = len(filled) - len(chosen)
         return Candidates([index for index in indexes if index.chunks], skipped)
-
-    def _chosen(
-        self, filled: Mapping[str, Segment], query: str, only: str, now: float
-    ) -> list[str]:
-        """All segments while there are few; else those cached and those the sketches favour."""
-        paths = list(filled)
-        if len(paths) <= MAX_SEGMENTS:
-            return paths
-        sketches = [Sketch.from_text(filled[path].sketch) for path in paths]
-        favoured = set(choose(list(terms(query)), sketches, MAX_SEGMENTS))
-        return [
-            path
-            for i, path in enumerate(paths)
-            if i in favoured or self._has(path, filled[path].version, only, now)
-        ]
 
     def _has(self, path: str, version: int, only: str, now: float) -> bool:
         return self._cache.get((path, str(version), only), now) is not None
@@ -138,6 +125,18 @@ class Recall:
             return LexicalIndex([])
         key = (f"{root}/sessions/{head.key}", head.version, "tail")
         return self._cache.get(key, now) or self._cache.put(key, head.tail, now)
+
+
+def _favoured(
+    filled: Mapping[str, Segment], cached: Collection[str], query: str, room: int
+) -> list[str]:
+    """Segments to read: all that are not cached while there are few, else of the best ones."""
+    uncached = [path for path in filled if path not in cached]
+    if len(filled) <= MAX_READ and len(uncached) <= room:
+        return uncached
+    paths = list(filled)
+    best = choose(terms(query), [filled[path].sketch for path in paths], MAX_READ)
+    return [paths[i] for i in best if paths[i] not in cached][:room]
 
 
 def chunks(records: Sequence[Record], now: float) -> list[Chunk]:

@@ -6,12 +6,15 @@ below the threshold. Pins, overrides and uses are in the importance; a legal hol
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from gateway.memory.heads import Head
 from gateway.memory.importance import Importance, importance
 from gateway.memory.records import Record
 
 DAY_SECONDS = 86_400.0
+TOOL_ROLES = frozenset({"tool", "function"})
+CALLS = frozenset({"tool_calls", "function_call"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,10 @@ class Policy:
     def oldest_kept(self, now: float) -> float:
         """Messages said before this moment are candidates."""
         return now - self.max_age_days * DAY_SECONDS
+
+    def deleted_at(self, now: float) -> float:
+        """When that which is archived now goes for good."""
+        return now + self.delete_after_days * DAY_SECONDS
 
 
 @dataclass(slots=True)
@@ -51,21 +58,29 @@ class Decision:
     archived: list[Record]
     expired: list[Record]
 
+    @property
+    def leaving(self) -> list[Record]:
+        return [*self.archived, *self.expired]
+
 
 def decide(records: Sequence[Record], uses: Uses, policy: Policy, now: float) -> Decision:
+    """What of a segment or a tail stays and what leaves, each in the order of `records`.
+
+    A tool call and its replies stay or leave together: an upstream refuses one without the other.
+    """
     decision = Decision([], [], [])
-    later_texts: set[str] = set()
-    for record in reversed(records):
-        repeated = record.hash in later_texts
-        later_texts.add(record.hash)
-        if record.expires_at is not None and record.expires_at <= now:
-            decision.expired.append(record)
-        elif _has_had_its_time(record, uses, policy, now, repeated):
-            decision.archived.append(record)
-        else:
-            decision.kept.append(record)
-    for part in (decision.kept, decision.archived, decision.expired):
-        part.reverse()
+    said_again = _said_again(records)
+    for group in _inseparable(records):
+        ended = any(_expired(record, now) for record in group)
+        leaves = ended or all(
+            _has_had_its_time(record, uses, policy, now, record.id in said_again)
+            for record in group
+        )
+        for record in group:
+            if _expired(record, now):
+                decision.expired.append(record)
+            else:
+                (decision.archived if leaves else decision.kept).append(record)
     return decision
 
 
@@ -81,6 +96,57 @@ def importance_of(record: Record, uses: Uses, now: float, *, repeated: bool = Fa
         override=float(override) if isinstance(override, int | float) else None,
         repeated=repeated,
     )
+
+
+def without(head: Head, gone: Sequence[Record]) -> Head:
+    """The head after `gone` left the session's tail or segments.
+
+    Their lines stay in the log, so that a resent history still aligns, but weigh nothing. The
+    memory block quotes others' text: it leaves with the question that it was made for.
+    """
+    ids = {record.id for record in gone}
+    asked = {record.hash for record in gone}
+    tokens = sum(record.tokens for record in gone if record.state == "active")
+    return replace(
+        head,
+        messages=max(0, head.messages - len(gone)),
+        turns=max(0, head.turns - sum(record.role == "user" for record in gone)),
+        tokens=max(0, head.tokens - tokens),
+        tail=[record for record in head.tail if record.id not in ids],
+        log=[replace(entry, tokens=0) if entry.id in ids else entry for entry in head.log],
+        block={} if head.block.get("for") in asked else head.block,
+    )
+
+
+def _said_again(records: Sequence[Record]) -> set[str]:
+    """Ids of the messages whose very text a later one repeats."""
+    again: set[str] = set()
+    later: set[str] = set()
+    for record in reversed(records):
+        if record.hash in later:
+            again.add(record.id)
+        later.add(record.hash)
+    return again
+
+
+def _inseparable(records: Sequence[Record]) -> list[list[Record]]:
+    """Each message by itself, but a tool call with the replies that follow it."""
+    groups: list[list[Record]] = []
+    for record in records:
+        if groups and _replies_to(record, groups[-1][0]):
+            groups[-1].append(record)
+        else:
+            groups.append([record])
+    return groups
+
+
+def _replies_to(record: Record, first: Record) -> bool:
+    calls = bool(CALLS & first.extras.keys()) and record.session == first.session
+    return calls and record.role in TOOL_ROLES
+
+
+def _expired(record: Record, now: float) -> bool:
+    return record.expires_at is not None and record.expires_at <= now
 
 
 def _has_had_its_time(

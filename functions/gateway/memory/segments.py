@@ -6,6 +6,7 @@ from its reply or a tool call from its result.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import floor
 from typing import Any
 
 import orjson
@@ -23,7 +24,10 @@ OPEN_SESSIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What the owner's manifest knows of one segment: enough to decide whether to read it."""
+    """What the owner's manifest knows of one segment: enough to decide whether to read it.
+
+    `oldest_at` is a bound, to the millisecond; `sketch` may be coarser than when it was made.
+    """
 
     number: int
     version: int
@@ -35,14 +39,7 @@ class Segment:
     made_from: int  # milliseconds, of the ids inside, receipts' too
     made_to: int
     oldest_at: float
-    sketch: str
-
-    def packed(self) -> list[Any]:
-        return [getattr(self, name) for name in self.__slots__]
-
-    @staticmethod
-    def unpacked(values: Sequence[Any]) -> "Segment":
-        return Segment(*values)
+    sketch: Sketch
 
     def may_hold(self, id: str) -> bool:
         made = made_at_milliseconds(id)
@@ -127,8 +124,8 @@ def describe(number: int, version: int, records: Sequence[Record]) -> Filled:
             last_sequence=max(sequences),
             made_from=min(made),
             made_to=max(made),
-            oldest_at=min((record.at for record in records), default=0.0),
-            sketch=Sketch.of(_terms(records)).to_text(),
+            oldest_at=floor(1000 * min((record.at for record in records), default=0.0)) / 1000,
+            sketch=Sketch.of(_terms(records)),
         ),
         list(records),
     )

@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 
 from gateway.documents.base import Create, Document, Set, Update, Write
-from gateway.memory.heads import SCHEMA
+from gateway.memory import upgrades
 from gateway.memory.records import Record
 from gateway.memory.segments import Filled
+from gateway.memory.upgrades import SCHEMA
 
 
 def segment_path(root: str, number: int) -> str:
@@ -19,7 +20,8 @@ def segment_path(root: str, number: int) -> str:
 def read_segment(document: Document | None) -> list[Record]:
     if document is None:
         return []
-    return [Record.unpacked(fields) for fields in orjson.loads(document.fields["records"])]
+    fields = upgrades.current(document, "segment")
+    return [Record.unpacked(record) for record in orjson.loads(fields["records"])]
 
 
 def segment_write(root: str, filled: Filled) -> Write:

@@ -1,10 +1,20 @@
 """What is remembered: messages handed in, sessions listed, read back and deleted, receipts."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+import orjson
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -12,11 +22,13 @@ from starlette.routing import Route
 from gateway.chat.wire import MESSAGE_OVERHEAD_TOKENS, parse_object
 from gateway.errors import BadRequest, TooLarge
 from gateway.identity.base import Authenticator
+from gateway.limits.limiter import Limiter
 from gateway.memory.heads import Head
 from gateway.memory.intake import Given, Intake
 from gateway.memory.log import MessageLog
 from gateway.memory.receipts import Receipts
 from gateway.memory.records import Record
+from gateway.memory.segments import MESSAGE_BYTES
 from gateway.routes.requests import caller_of, checked_session, read_body
 from gateway.routes.responses import json_response
 from gateway.tokens.base import Tokenizer
@@ -24,7 +36,26 @@ from gateway.tokens.base import Tokenizer
 MAX_BATCH = 500
 MAX_PAGE = 200
 PAGE_SIZE = re.compile(r"[0-9]{1,4}")
+DOCUMENT_ID = re.compile(r"[a-z2-7]{1,64}")
 DEFAULT_SESSION = "notes"
+KEY_CHARACTERS = 64
+VALUE_CHARACTERS = 512
+RECORD_BYTES = 1024  # more than a record's other fields take
+
+Scalar = str | int | float | bool | None
+
+
+def _scalar(value: object) -> object:
+    """One error per value, whereas a union tells one for each of its branches."""
+    if not isinstance(value, Scalar):
+        raise PydanticCustomError("scalar", "A value is a string, a number, a boolean or null")
+    if isinstance(value, str) and len(value) > VALUE_CHARACTERS:
+        raise PydanticCustomError("long", f"A value takes {VALUE_CHARACTERS} characters")
+    return value
+
+
+Key = Annotated[str, Field(max_length=KEY_CHARACTERS)]
+Value = Annotated[Any, BeforeValidator(_scalar)]
 
 
 class GivenMessage(BaseModel):
@@ -39,9 +70,7 @@ class GivenMessage(BaseModel):
         validation_alias=AliasChoices("session_id", "session", "thread_id", "conversation_id"),
     )
     at: datetime | None = None
-    metadata: dict[str, str | int | float | bool | None] = Field(
-        default_factory=dict, max_length=16
-    )
+    metadata: dict[Key, Value] = Field(default_factory=dict, max_length=16)
 
 
 class Batch(BaseModel):
@@ -59,6 +88,7 @@ class MemoryRoutes:
         receipts: Receipts,
         tokenizer: Tokenizer,
         *,
+        limiter: Limiter,
         max_body_bytes: int,
         max_message_characters: int,
     ) -> None:
@@ -67,6 +97,7 @@ class MemoryRoutes:
         self._intake = intake
         self._receipts = receipts
         self._tokenizer = tokenizer
+        self._limiter = limiter
         self._max_body_bytes = max_body_bytes
         self._max_message_characters = max_message_characters
 
@@ -80,21 +111,24 @@ class MemoryRoutes:
         ]
 
     async def store(self, request: Request) -> Response:
-        """201 with the ids, in the order given."""
+        """201 with the ids, in the order given. It costs a request and no tokens of the limits."""
         caller = await caller_of(request, self._door)
+        reservation = await self._limiter.admit(caller.subject, 0)
         body = parse_object(await read_body(request, self._max_body_bytes))
-        given = [self._given(one, i) for i, one in enumerate(_parsed(body))]
+        given = [self._given(one, place) for place, one in _parsed(body).items()]
         key = request.headers.get("idempotency-key")
         stored = await self._intake.store(caller.owner, given, key)
         items = [
             {"id": record.id, "object": "memory.message", "session_id": one.session}
             for one, record in zip(given, stored, strict=True)
         ]
-        return json_response({"object": "list", "data": items}, 201)
+        return json_response({"object": "list", "data": items}, 201, reservation.headers())
 
     async def sessions(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)
         limit, after = _page(request)
+        if after is not None and not DOCUMENT_ID.fullmatch(after):
+            raise _unknown_after()
         found = await self._log.sessions(caller.owner, limit=limit + 1, after=after)
         page = found[:limit]
         newest_first = sorted(page, key=lambda one: one[1].updated_at, reverse=True)
@@ -110,10 +144,9 @@ class MemoryRoutes:
     async def messages(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)
         session = checked_session(request.path_params["session"], "session")
-        records = await self._log.messages(caller.owner, session)
         limit, after = _page(request)
-        ids = [record.id for record in records]
-        start = ids.index(after) + 1 if after in ids else 0
+        records = await self._log.messages(caller.owner, session)
+        start = _after(records, after)
         page = records[start : start + limit]
         has_more = start + limit < len(records)
         return json_response(
@@ -138,36 +171,44 @@ class MemoryRoutes:
         found = await self._receipts.find(caller.owner, request.path_params["id"])
         return json_response(found)
 
-    def _given(self, message: GivenMessage, i: int) -> Given:
+    def _given(self, message: GivenMessage, place: str) -> Given:
+        """All that could be refused is refused here, before the first message is stored."""
         if len(message.content) > self._max_message_characters:
-            raise TooLarge(
-                f"A message may take {self._max_message_characters} characters here.",
-                param=f"messages[{i}].content",
-                code="message_too_large",
-            )
+            raise _too_large(f"{self._max_message_characters} characters", place)
+        if RECORD_BYTES + len(orjson.dumps([message.content, message.metadata])) > MESSAGE_BYTES:
+            raise _too_large(f"{MESSAGE_BYTES // 1024} KiB", place)
         tokens = MESSAGE_OVERHEAD_TOKENS + self._tokenizer.count(message.content)
         return Given(
             role=message.role,
             content=message.content,
-            session=checked_session(message.session_id, f"messages[{i}].session_id"),
+            session=checked_session(message.session_id, f"{place}session_id"),
             tokens=tokens,
             at=_epoch(message.at),
             metadata=message.metadata,
         )
 
 
-def _parsed(body: dict[str, Any]) -> list[GivenMessage]:
-    """The messages of a batch, or the one message that the body is."""
+def _too_large(bound: str, place: str) -> TooLarge:
+    return TooLarge(
+        f"A message may take {bound} here.", param=f"{place}content", code="message_too_large"
+    )
+
+
+def _parsed(body: dict[str, Any]) -> dict[str, GivenMessage]:
+    """The messages of a batch, or the one message that the body is, by how a `param` begins."""
     try:
         if "messages" in body:
-            return Batch.model_validate(body).messages
-        return [GivenMessage.model_validate(body)]
+            messages = Batch.model_validate(body).messages
+            return {f"messages[{i}].": message for i, message in enumerate(messages)}
+        return {"": GivenMessage.model_validate(body)}
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise BadRequest(first["msg"] + ".", param=_param(first["loc"])) from None
 
 
 def _param(location: tuple[int | str, ...]) -> str:
+    if location[-1] == "[key]":  # pydantic's mark; the key before it is too long to repeat
+        location = location[:-2]
     param = ""
     for part in location:
         param += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -185,6 +226,20 @@ def _page(request: Request) -> tuple[int, str | None]:
     if not PAGE_SIZE.fullmatch(limit) or not 1 <= int(limit) <= MAX_PAGE:
         raise BadRequest(f"'limit' is a number from 1 to {MAX_PAGE}.", param="limit")
     return int(limit), request.query_params.get("after")
+
+
+def _after(records: Sequence[Record], id: str | None) -> int:
+    """Where the page behind that message begins."""
+    if id is None:
+        return 0
+    for place, record in enumerate(records, start=1):
+        if record.id == id:
+            return place
+    raise _unknown_after()
+
+
+def _unknown_after() -> BadRequest:
+    return BadRequest("'after' is the 'next' of the page before.", param="after")
 
 
 def _session(head: Head) -> dict[str, Any]:

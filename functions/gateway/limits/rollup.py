@@ -1,0 +1,129 @@
+"""What is left of a day's limits: each subject's requests and tokens in `usage`, then nothing.
+
+A day is rolled up once no settlement can reach it any more, and deleted when no window can. How far
+both have come stands in `ops/limits`, so that a run cut short is finished by the next. Nothing here
+guards against a second run at once; the same numbers would be written twice.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from gateway.documents.base import Document, Documents, Set, Write
+from gateway.limits.window import DAYS_KEPT, bucket_at, day_name, day_of
+
+PROGRESS_PATH = "ops/limits"
+LOOKBACK_DAYS = 31  # of the first run
+SETTLED_SECONDS = 3600.0  # after midnight; longer than any stream
+PAGE = 50  # a day's document may take 150 KB
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """`subjects` whose day was added up, `deleted` documents of days long past."""
+
+    subjects: int = 0
+    deleted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """The last days seen to, and within the next one the last subject rolled up."""
+
+    rolled: int
+    cleared: int
+    after: str | None = None
+
+
+class Rollup:
+    """`out_of_time` is asked after every page."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        now: float,
+        out_of_time: Callable[[], bool],
+        *,
+        dry_run: bool = False,
+    ) -> None:
+        self._documents = documents
+        self._out_of_time = out_of_time
+        self._dry_run = dry_run
+        self._today = day_of(bucket_at(now))
+        self._settled = day_of(bucket_at(now - SETTLED_SECONDS)) - 1
+        self._subjects = 0
+        self._deleted = 0
+
+    async def run(self) -> Rolled:
+        progress = await self._progress()
+        while progress.rolled < self._settled:
+            progress = await self._rolled_up(progress)
+            if self._out_of_time():
+                break
+        while progress.cleared < min(self._today - DAYS_KEPT - 1, progress.rolled):
+            progress = await self._cleared(progress)
+            if self._out_of_time():
+                break
+        return Rolled(self._subjects, self._deleted)
+
+    async def _progress(self) -> _Progress:
+        found = (await self._documents.get(PROGRESS_PATH))[0]
+        if found is None:
+            first = self._today - LOOKBACK_DAYS - 1
+            return _Progress(first, first)
+        fields = found.fields
+        return _Progress(fields["rolled"], fields["cleared"], fields["after"])
+
+    async def _rolled_up(self, progress: _Progress) -> _Progress:
+        """One page of the day's subjects further."""
+        day = day_name(progress.rolled + 1)
+        page = await self._documents.list(
+            f"limits/{day}/subjects", after=progress.after, limit=PAGE
+        )
+        writes = [_usage(day, document) for document in page if _was_used(document)]
+        self._subjects += len(writes)
+        if len(page) < PAGE:
+            progress = replace(progress, rolled=progress.rolled + 1, after=None)
+        else:
+            progress = replace(progress, after=page[-1].id)
+        return await self._saved(progress, writes)
+
+    async def _cleared(self, progress: _Progress) -> _Progress:
+        """One page of the day's documents fewer, or on to the next day."""
+        path = f"limits/{day_name(progress.cleared + 1)}"
+        if self._dry_run:
+            self._deleted += await self._count(path)
+        elif deleted := await self._documents.delete_tree(path):
+            self._deleted += deleted
+            return progress
+        return await self._saved(replace(progress, cleared=progress.cleared + 1))
+
+    async def _count(self, path: str) -> int:
+        count = 0
+        for collection in ("subjects", "global"):
+            page = await self._documents.list(f"{path}/{collection}", limit=PAGE)
+            count += len(page)
+            while len(page) == PAGE:
+                page = await self._documents.list(
+                    f"{path}/{collection}", after=page[-1].id, limit=PAGE
+                )
+                count += len(page)
+        return count
+
+    async def _saved(self, progress: _Progress, writes: Sequence[Write] = ()) -> _Progress:
+        if not self._dry_run:
+            state = Set(PROGRESS_PATH, {"schema": 1, **asdict(progress)})
+            await self._documents.commit(state, *writes)
+        return progress
+
+
+def _was_used(document: Document) -> bool:
+    """Not of one whose every request was refused and given back."""
+    return any(_totals(document).values())
+
+
+def _usage(day: str, document: Document) -> Write:
+    return Set(f"usage/{day}/subjects/{document.id}", {"schema": 1, **_totals(document)})
+
+
+def _totals(document: Document) -> dict[str, int]:
+    return {name: int(document.fields.get(name, 0)) for name in ("requests", "tokens")}

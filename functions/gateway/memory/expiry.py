@@ -1,0 +1,62 @@
+"""An owner's documents past their time: deleted here where the store does not do so by itself.
+
+Firestore's TTL policies delete within a day or so; SQLite and the emulator never do.
+"""
+
+import asyncio
+
+from gateway.documents.base import Conflict, Delete, Document, Documents
+from gateway.memory.retention import DAY_SECONDS
+
+TEMPORARY = ("requests", "staging")
+PAGE = 16  # documents held at once; a stored answer may take half a megabyte
+
+
+def archive_path(root: str, expires_at: float, name: str) -> str:
+    """`root` is the owner's path. Ids begin with the day of expiry, so the due ones come first."""
+    return f"{root}/archive/{_day(expires_at)}-{name}"
+
+
+async def delete_expired(
+    documents: Documents, root: str, now: float, *, dry_run: bool = False
+) -> int:
+    """How many documents of the owner's were past their time at `now`."""
+    due = _day(now + DAY_SECONDS)  # archives' ids below it are of today or before
+    counts = await asyncio.gather(
+        _delete(documents, f"{root}/archive", now, before=due, dry_run=dry_run),
+        *(_delete(documents, f"{root}/{name}", now, dry_run=dry_run) for name in TEMPORARY),
+    )
+    return sum(counts)
+
+
+async def _delete(
+    documents: Documents,
+    collection: str,
+    now: float,
+    *,
+    before: str | None = None,
+    dry_run: bool,
+) -> int:
+    after, deleted = None, 0
+    while True:
+        page = await documents.list(collection, after=after, before=before, limit=PAGE)
+        due = [document for document in page if document.expired(now)]
+        deleted += len(due) if dry_run else await _commit(documents, due)
+        if len(page) < PAGE:
+            return deleted
+        after = page[-1].id
+
+
+async def _commit(documents: Documents, due: list[Document]) -> int:
+    """None of them when one was renewed meanwhile (a key claimed anew): the next run sees to it."""
+    if not due:
+        return 0
+    try:
+        await documents.commit(*(Delete(document.path, document.version) for document in due))
+    except Conflict:
+        return 0
+    return len(due)
+
+
+def _day(at: float) -> str:
+    return f"{int(at // DAY_SECONDS):06d}"

@@ -1,0 +1,99 @@
+"""The upstream's models: fetched, kept for a while, and served stale while the upstream is away.
+
+An instance keeps its own copy. `refresh` stores one for all instances, for those that start while
+the upstream errs; a list is not read from the store otherwise.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.documents.base import Documents, Set, StoreUnavailable
+from gateway.errors import GatewayError, UpstreamFailed
+from gateway.upstream.base import Upstream, UpstreamRequest
+
+FRESH_SECONDS = 300.0
+PATH = "catalog/models"
+LARGEST_BYTES = 800_000  # some upstreams describe hundreds of models at length
+ESSENTIAL = frozenset({"id", "object", "created", "owned_by"})
+
+Model = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    models: list[Model]
+    fetched_at: float
+
+
+class Catalogue:
+    def __init__(
+        self, upstream: Upstream, documents: Documents, clock: Callable[[], float]
+    ) -> None:
+        self._upstream = upstream
+        self._documents = documents
+        self._clock = clock
+        self._copy: _Copy | None = None
+
+    async def models(self) -> list[Model]:
+        """At most `FRESH_SECONDS` old, older if the upstream errs. Raises its error without one."""
+        if self._copy and self._clock() < self._copy.fetched_at + FRESH_SECONDS:
+            return self._copy.models
+        try:
+            return await self._fetched()
+        except GatewayError:
+            stale = self._copy.models if self._copy else await self._stored()
+            if stale is None:
+                raise
+            return stale
+
+    async def refresh(self, *, dry_run: bool = False) -> int:
+        """Store the upstream's list; how many models it names."""
+        models = await self._fetched()
+        if not dry_run:
+            fields = {"schema": 1, "fetched_at": self._clock(), "models": _packed(models)}
+            await self._documents.commit(Set(PATH, fields))
+        return len(models)
+
+    async def _stored(self) -> list[Model] | None:
+        try:
+            found = (await self._documents.get(PATH))[0]
+        except StoreUnavailable:
+            return None
+        return list(orjson.loads(found.fields["models"])) if found else None
+
+    async def _fetched(self) -> list[Model]:
+        response = await self._upstream.send(
+            UpstreamRequest("GET", "models", {"accept": "application/json"})
+        )
+        try:
+            body = await response.read()
+        finally:
+            await response.close()
+        if response.status != 200:
+            raise UpstreamFailed(f"The upstream's model list answered {response.status}.")
+        self._copy = _Copy(_parsed(body), self._clock())
+        return self._copy.models
+
+
+def _parsed(body: bytes) -> list[Model]:
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise UpstreamFailed("The upstream's model list is not JSON.") from None
+    data = payload.get("data") if isinstance(payload, dict) else None
+    if not isinstance(data, list):
+        raise UpstreamFailed("The upstream's model list has another shape.")
+    return [model for model in data if isinstance(model, dict)]
+
+
+def _packed(models: Sequence[Model]) -> str:
+    """As JSON text; what a document could not hold keeps of each model what OpenAI's API names."""
+    text = orjson.dumps(models)
+    if len(text) > LARGEST_BYTES:
+        text = orjson.dumps(
+            [{key: model[key] for key in ESSENTIAL & model.keys()} for model in models]
+        )
+    return text.decode()

@@ -1,0 +1,302 @@
+"""What each thing a person does costs at the store: the cases, played on a gateway in this process.
+
+Everything of a turn is real but the upstream, which is the preview; the clock stands, so that no
+midnight adds its read. A past is written as turns would have written it, receipts included.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+from typing import Any
+
+import orjson
+
+from gateway.chat.claims import Claims
+from gateway.chat.compressing import CompressionDesk
+from gateway.chat.compression import CompressionOptions, Compressor
+from gateway.chat.estimates import CompletionSizes
+from gateway.chat.finisher import Finisher
+from gateway.chat.pipeline import Call, Pipeline
+from gateway.chat.prompt import OPENING
+from gateway.chat.threads import Threads
+from gateway.chat.wire import parse_chat
+from gateway.documents.metered import MeteredDocuments, Operations
+from gateway.errors import RateLimited
+from gateway.identity.base import Identity
+from gateway.limits.base import Limits
+from gateway.limits.limiter import Limiter
+from gateway.memory.recall import IndexCache, Recall
+from gateway.memory.receipts import Receipts
+from gateway.memory.records import Record, new_id
+from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
+from gateway.portability.erasure import Erasure
+from gateway.tokens.rs_bpe import RsBpeTokenizer
+from gateway.upstream.preview import PreviewUpstream
+from support.memories import ALICE, Scribe
+
+SESSION = "s0"
+BATCH = 100  # turns of a past that one commit brings
+WARMING = 3  # turns: one reads eight documents at most
+BACKUP_DAYS = 7
+CACHE_BYTES = 100_000_000
+PLENTY = 1_000_000_000
+
+Json = dict[str, Any]
+
+
+class Gateway:
+    """One instance of the service over `documents`; a second one over the same store is cold."""
+
+    def __init__(
+        self, documents: MeteredDocuments, scribe: Scribe, limits: Limits | None = None
+    ) -> None:
+        clock, randomness, self.log = scribe.clock, scribe.randomness, scribe.log
+        tokenizer, claims, sizes = RsBpeTokenizer(), Claims(documents, clock), CompletionSizes()
+        granted = limits or Limits(PLENTY, PLENTY, global_requests_per_minute=0)
+        limiter = Limiter(documents, clock, granted, "closed", Random(7))
+        threads = Threads(documents, self.log, randomness)
+        recall = Recall(documents, IndexCache(CACHE_BYTES))
+        compressor = Compressor(recall, tokenizer, CompressionOptions(), clock)
+        finisher = Finisher(
+            self.log,
+            limiter,
+            claims,
+            tokenizer,
+            sizes,
+            clock,
+            lambda: new_id(clock(), randomness.getrandbits),
+            prices=None,
+            answers_are_memories=True,
+        )
+        upstream = PreviewUpstream(tokenizer.count, OPENING, clock)
+        self._pipeline = Pipeline(
+            limiter, threads, compressor, claims, upstream, finisher, sizes, clock, randomness
+        )
+        self._desk = CompressionDesk(limiter, threads, compressor, clock, randomness)
+        self.receipts = Receipts(documents)
+        self.erasure = Erasure(documents, clock, BACKUP_DAYS)
+
+    async def says(
+        self, *messages: str | Json, session: str | None = SESSION, key: str | None = None
+    ) -> Json:
+        """The answer to a request that must succeed; a string is the user's."""
+        said = [{"role": "user", "content": m} if isinstance(m, str) else m for m in messages]
+        chat = parse_chat(orjson.dumps({"model": "m", "messages": said}))
+        call = Call(session=session, idempotency_key=key)
+        reply = await self._pipeline.complete(Identity(ALICE, ALICE), chat, call)
+        assert isinstance(reply.body, bytes)
+        answer: Json = orjson.loads(reply.body)
+        assert reply.status == 200, answer
+        return {"role": "assistant", "content": answer["choices"][0]["message"]["content"]}
+
+    async def is_refused(self, text: str) -> None:
+        try:
+            await self.says(text)
+        except RateLimited:
+            return
+        raise AssertionError("it was let through")
+
+    async def compresses(self, text: str) -> None:
+        said = [{"role": "user", "content": text}]
+        chat = parse_chat(orjson.dumps({"messages": said}), needs_model=False)
+        answer, _ = await self._desk.compress(
+            Identity(ALICE, ALICE), chat, Call(), with_memory=True
+        )
+        assert not answer["compression_skipped"]
+
+
+class Past:
+    """Somebody's past in a store, whose operations are counted from `cost` on."""
+
+    def __init__(self, documents: MeteredDocuments, seed: int = 7) -> None:
+        self.documents = documents
+        self.scribe = Scribe(documents, seed=seed)
+        self._words = Random(seed)
+
+    def gateway(self, **limits: int) -> Gateway:
+        granted = Limits(**{**UNLIMITED, **limits})
+        return Gateway(self.documents, self.scribe, granted)
+
+    async def of(self, turns: int, sessions: int = 1) -> None:
+        """`turns` turns in the last of `sessions` open sessions, whose tail has room for more."""
+        for n in reversed(range(sessions)):
+            count = turns if n == 0 else 1
+            for start in range(0, count, BATCH):
+                told = [self._turn(k) for k in range(start, min(count, start + BATCH))]
+                records = [record for turn in told for record in turn]
+                await self.scribe.append(f"s{n}", *records, fingerprint="0" * 16)
+
+    async def cost(self, act: Awaitable[Any]) -> Operations:
+        self.documents.reset()
+        await act
+        return self.documents.reset()
+
+    def _turn(self, number: int) -> list[Record]:
+        """25 and 60 words and the receipt of eight lines: about 2 KiB as stored."""
+        question = f"Question {number}: {self._said(25)}"
+        self.scribe.clock.now += 1
+        asked = self.scribe.record("user", question, receipt=self._receipt())
+        return [asked, self.scribe.record("assistant", self._said(60))]
+
+    def _said(self, words: int) -> str:
+        """Words as Zipf has them: common ones most of the time, every tenth a rarer one."""
+        numbers = (min(int(self._words.paretovariate(0.7)), 20_000) for _ in range(words))
+        return " ".join(f"w{number}" for number in numbers)
+
+    def _receipt(self) -> Json:
+        bits, now = self.scribe.randomness.getrandbits, self.scribe.clock()
+        lines = [
+            {"id": new_id(now, bits), "score": 0.1234, "rank": rank, "tokens": 40}
+            for rank in range(8)
+        ]
+        layout = {"instructions": 0, "verbatim": 1, "cut": 0, "remembered": 8}
+        tokens = {"before": 4000, "after": 2400, "saved": 1600, "completion": 80}
+        told = {"model": "m", "status": "hit", "retriever": "lexical; reason=configured"}
+        id = new_id(now, bits, "r")
+        return {"id": id, "created_at": now, **told, "lines": lines, "layout": layout, **tokens}
+
+
+UNLIMITED: Mapping[str, int] = {
+    "requests_per_minute": PLENTY,
+    "tokens_per_minute": PLENTY,
+    "global_requests_per_minute": 0,
+}
+Case = Callable[[Past], Awaitable[Operations]]
+
+
+def turn_after(turns: int, *, warm: bool, sessions: int = 1) -> Case:
+    """One more turn, on an instance that has been asked of this before or on a fresh one."""
+
+    async def play(past: Past) -> Operations:
+        await past.of(turns, sessions)
+        gateway = past.gateway()
+        for n in range(WARMING if warm else 0):
+            await gateway.says(f"What did I say of w77 and w1234? {n}")
+        return await past.cost(gateway.says("And what did I say of w77 and w1234?"))
+
+    return play
+
+
+async def first_turn(past: Past) -> Operations:
+    return await past.cost(past.gateway().says("Hello"))
+
+
+async def first_turn_of_a_fifth_session(past: Past) -> Operations:
+    await past.of(20, OPEN_SESSIONS)
+    return await past.cost(past.gateway().says("Hello", session="fifth"))
+
+
+async def turn_under_a_global_limit(past: Past) -> Operations:
+    await past.of(20)
+    gateway = past.gateway(global_requests_per_minute=1000)
+    return await past.cost(gateway.says("And then?"))
+
+
+async def turn_with_a_key(past: Past) -> Operations:
+    await past.of(20)
+    return await past.cost(past.gateway().says("And then?", key="k"))
+
+
+async def turn_repeated_with_its_key(past: Past) -> Operations:
+    await past.of(20)
+    gateway = past.gateway()
+    await gateway.says("And then?", key="k")
+    return await past.cost(gateway.says("And then?", key="k"))
+
+
+async def turn_found_by_its_beginning(past: Past) -> Operations:
+    gateway, asked = past.gateway(), {"role": "user", "content": "Hello"}
+    answer = await gateway.says(asked, session=None)
+    return await past.cost(gateway.says(asked, answer, "And then?", session=None))
+
+
+async def edited_question(past: Past) -> Operations:
+    gateway, asked = past.gateway(), {"role": "user", "content": "What is a lake in Finland?"}
+    answer = await gateway.says(asked)
+    await gateway.says(asked, answer, "And which one is the largest lake of all?")
+    return await past.cost(gateway.says(asked, answer, "And which one is the deepest lake of all?"))
+
+
+async def rollover(past: Past) -> Operations:
+    await past.of(BATCH + TAIL_TURNS // 4)
+    gateway = past.gateway()
+    for n in range(TAIL_TURNS):
+        counted = await past.cost(gateway.says(f"And then? {n}"))
+        if counted.writes != 3:
+            return counted
+    raise AssertionError("the tail never overflowed")
+
+
+async def refused(past: Past) -> Operations:
+    gateway = past.gateway(requests_per_minute=1)
+    await gateway.says("Hello")
+    return await past.cost(gateway.is_refused("And then?"))
+
+
+async def refused_again(past: Past) -> Operations:
+    gateway = past.gateway(requests_per_minute=1)
+    await gateway.says("Hello")
+    await gateway.is_refused("And then?")
+    return await past.cost(gateway.is_refused("And then?"))
+
+
+async def compression_with_memory(past: Past) -> Operations:
+    await past.of(200)
+    return await past.cost(past.gateway().compresses("What did I say of w77 and w1234?"))
+
+
+async def reading_a_session(past: Past) -> Operations:
+    await past.of(200)
+    return await past.cost(past.gateway().log.messages(ALICE, SESSION))
+
+
+async def reading_a_receipt(past: Past) -> Operations:
+    await past.of(200)
+    log = past.gateway().log
+    oldest = (await log.messages(ALICE, SESSION))[0].receipt
+    assert oldest is not None
+    return await past.cost(past.gateway().receipts.find(ALICE, str(oldest["id"])))
+
+
+async def listing_sessions(past: Past) -> Operations:
+    await past.of(20, OPEN_SESSIONS)
+    return await past.cost(past.gateway().log.sessions(ALICE, limit=101))
+
+
+async def deleting_a_session(past: Past) -> Operations:
+    await past.of(200)
+    return await past.cost(past.gateway().log.delete_session(ALICE, SESSION))
+
+
+async def erasing(past: Past) -> Operations:
+    await past.of(2000, OPEN_SESSIONS)
+    return await past.cost(past.gateway().erasure.erase(ALICE))
+
+
+CASES: Mapping[str, Case] = {
+    "a person's first turn": first_turn,
+    "a turn after 20, cold": turn_after(20, warm=False),
+    "a turn after 20, warm": turn_after(20, warm=True),
+    "a turn after 200, cold": turn_after(200, warm=False),
+    "a turn after 200, warm": turn_after(200, warm=True),
+    "a turn after 2,000, cold": turn_after(2000, warm=False),
+    "a turn after 2,000, warm": turn_after(2000, warm=True),
+    "a turn after 20, cold, 4 open sessions": turn_after(20, warm=False, sessions=4),
+    "a turn after 20, warm, 4 open sessions": turn_after(20, warm=True, sessions=4),
+    "a turn after 2,000, cold, 4 open sessions": turn_after(2000, warm=False, sessions=4),
+    "a turn after 2,000, warm, 4 open sessions": turn_after(2000, warm=True, sessions=4),
+    "a turn under a global limit": turn_under_a_global_limit,
+    "a turn with an Idempotency-Key": turn_with_a_key,
+    "the same request again": turn_repeated_with_its_key,
+    "a turn found by its beginning": turn_found_by_its_beginning,
+    "an edited question": edited_question,
+    "a turn whose tail rolls over": rollover,
+    "the first turn of a fifth session": first_turn_of_a_fifth_session,
+    "a refused request": refused,
+    "a request refused from memory": refused_again,
+    "/v1/compress with memory after 200, cold": compression_with_memory,
+    "reading back a session of 200": reading_a_session,
+    "reading a receipt of 200 turns": reading_a_receipt,
+    "listing four sessions": listing_sessions,
+    "deleting a session of 200": deleting_a_session,
+    "erasing a person of 2,000 turns": erasing,
+}
