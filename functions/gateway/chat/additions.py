@@ -1,12 +1,12 @@
-"""What a finished turn adds to its session's log: questions, answers, receipt. Pure."""
+"""What a finished turn adds to its session's log: its questions and answers. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gateway.chat.completion import Completion
-from gateway.chat.economics import Prices
 from gateway.chat.prompt import last_user
+from gateway.chat.receipt import cached_tokens
 from gateway.chat.threads import aligned, fingerprint_of, hash_of, spoken
 from gateway.chat.turn import Turn
 from gateway.chat.wire import Message, count_message, extras_of, text_of
@@ -63,50 +63,6 @@ def addition(
         usage=_usage(turn, usage),
         fingerprint=None if head.fingerprint else _fingerprint(turn, answered),
     )
-
-
-def receipt(
-    turn: Turn,
-    completion: Completion,
-    *,
-    completion_tokens: int,
-    finished: float,
-    interrupted: bool,
-    prices: Prices | None,
-) -> dict[str, Any]:
-    """For this answer: every injected message, what was sent, and what it cost."""
-    prompt = turn.prompt
-    return {
-        "id": turn.receipt_id,
-        "session_id": turn.loaded.head.session,
-        "created_at": turn.started,
-        "model": turn.request.model,
-        "status": prompt.status,
-        "retriever": prompt.retriever,
-        "interrupted": interrupted,
-        "lines": [
-            {
-                "id": line.passage.id,
-                "score": round(line.score, 4),
-                "rank": line.rank,
-                "tokens": line.passage.tokens,
-            }
-            for line in prompt.lines
-        ],
-        "layout": dict(prompt.layout),
-        "tokens": {
-            "before": prompt.tokens_before,
-            "after": prompt.tokens_after,
-            "saved": prompt.tokens_saved,
-            "completion": completion_tokens,
-        },
-        "seconds": {
-            "recall": round(prompt.latency_seconds, 6),
-            "total": round(finished - turn.started, 6),
-        },
-        "money_usd": _money(turn, completion, completion_tokens, prices),
-        "usage": completion.usage,
-    }
 
 
 def _questions(turn: Turn, alignment: Alignment, tokenizer: Tokenizer) -> list[Record]:
@@ -181,37 +137,9 @@ def _usage(turn: Turn, usage: Mapping[str, Any] | None) -> dict[str, Any] | None
     }
 
 
-def cached_tokens(usage: Mapping[str, Any] | None) -> int:
-    """Prompt tokens the upstream served from its cache: OpenAI's field, or DeepSeek's."""
-    details = (usage or {}).get("prompt_tokens_details")
-    found = details.get("cached_tokens") if isinstance(details, dict) else None
-    found = (usage or {}).get("prompt_cache_hit_tokens") if found is None else found
-    return found if isinstance(found, int) else 0
-
-
 def _fingerprint(turn: Turn, answered: Sequence[Record]) -> str | None:
     """Of the conversation's beginning, this turn's answer included when it is the first."""
     answer = [
         {"role": record.role, "content": record.content, **record.extras} for record in answered[:1]
     ]
     return fingerprint_of(turn.owner, [*turn.said, *spoken(turn.owner, answer)])
-
-
-def _money(
-    turn: Turn, completion: Completion, completion_tokens: int, prices: Prices | None
-) -> dict[str, float] | None:
-    """Dollars, net of the upstream's discount for cached tokens; the lexical order costs none."""
-    if prices is None or turn.prompt.money is None:
-        return None
-    usage = completion.usage or {}
-    sent = usage.get("prompt_tokens")
-    sent = sent if isinstance(sent, int) else turn.prompt.tokens_after
-    after = prices.prompt_cost(sent, cached_tokens(completion.usage))
-    before = turn.prompt.money.before
-    return {
-        "before": round(before, 8),
-        "after": round(after, 8),
-        "saved": round(before - after, 8),
-        "completion": round(prices.cost(0, 0, completion_tokens), 8),
-        "retriever": 0.0,
-    }

@@ -87,6 +87,17 @@ class Completion:
             choice.finish_reason = reason
 
     @staticmethod
+    def parsed(body: bytes) -> "Completion | None":
+        """Of a whole answer; None when it is no chat completion."""
+        try:
+            payload = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return None
+        if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
+            return None
+        return Completion.of_body(payload)
+
+    @staticmethod
     def of_body(payload: Mapping[str, Any]) -> "Completion":
         completion = Completion(done=True, failed="error" in payload and not payload.get("choices"))
         if isinstance(usage := payload.get("usage"), dict):

@@ -35,7 +35,7 @@ from gateway.tokens.base import Tokenizer
 
 LINE_OVERHEAD_TOKENS = 36  # id, date, role and JSON around one quoted text; a test holds it
 
-Status = Literal["hit", "miss", "off", "degraded", "timeout"]
+Status = Literal["hit", "miss", "off"]
 
 
 @dataclass(frozen=True, slots=True)

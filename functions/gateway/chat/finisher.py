@@ -7,11 +7,12 @@ Interrupted: the same, the answer marked. Given up: nothing is stored, reserved 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gateway.chat.additions import addition, answers, receipt
+from gateway.chat.additions import addition, answers
 from gateway.chat.claims import Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.economics import Prices
 from gateway.chat.estimates import CompletionSizes
+from gateway.chat.receipt import receipt
 from gateway.chat.turn import Turn
 from gateway.chat.wire import count_message
 from gateway.documents.base import StoreUnavailable, Write

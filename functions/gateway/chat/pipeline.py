@@ -1,14 +1,10 @@
 """One turn, from the request to the stored answer. Read `complete` from top to bottom."""
 
 import asyncio
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, Literal
-
-import orjson
+from typing import Literal
 
 from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
@@ -16,12 +12,13 @@ from gateway.chat.compression import Compressor, Prompt
 from gateway.chat.conversation import Conversation
 from gateway.chat.estimates import CompletionSizes, bound_of
 from gateway.chat.finisher import Finisher
+from gateway.chat.outgoing import body_of
 from gateway.chat.relay import Relay
 from gateway.chat.replies import (
     Reply,
-    in_openai_shape,
     kept_for_replay,
     passed_back,
+    refused,
     replayed,
     turn_headers,
 )
@@ -39,7 +36,6 @@ from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
 
 MemoryMode = Literal["on", "read", "write", "off"]
 EVENT_STREAM = "text/event-stream"
-LONG_NUMBER = re.compile(rb"[0-9]{17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +202,7 @@ class Pipeline:
     def _outgoing(self, turn: Turn, call: Call) -> UpstreamRequest:
         headers, body = call.forwarded, turn.request.raw
         if call.mode != "off":  # the body is read as JSON, whatever the client called it
-            headers, body = {**headers, "content-type": "application/json"}, _body(turn)
+            headers, body = {**headers, "content-type": "application/json"}, body_of(turn)
         return UpstreamRequest("POST", "chat/completions", headers, body)
 
     async def _reply(self, turn: Turn, response: UpstreamResponse, call: Call) -> Reply:
@@ -225,8 +221,8 @@ class Pipeline:
         body = await self._read(turn, response)
         if response.status != 200:
             await self._finisher.give_up(turn)
-            return _refused(response.status, headers, body, call)
-        completion = _whole(body)
+            return refused(response.status, headers, body, as_it_is=call.mode == "off")
+        completion = Completion.parsed(body)
         if completion is None and call.mode != "off":
             await self._finisher.give_up(turn)
             raise UpstreamFailed("The upstream's answer is not a chat completion.")
@@ -242,49 +238,3 @@ class Pipeline:
             raise
         finally:
             await response.close()
-
-
-def _refused(status: int, headers: dict[str, str], body: bytes, call: Call) -> Reply:
-    """The upstream's error with its status; nothing was stored as an answer."""
-    if status < 400:
-        raise UpstreamFailed(f"The upstream answered {status} instead of an answer.")
-    if call.mode == "off":
-        return Reply(status, headers, body)
-    shaped = in_openai_shape(status, body)
-    if shaped != body:
-        headers["content-type"] = "application/json"
-    return Reply(status, headers, shaped)
-
-
-def _body(turn: Turn) -> bytes:
-    """The request with the prompt in place of its messages, and usage asked for on streams."""
-    payload = _fields(turn.request)
-    if turn.prompt.changed:
-        payload["messages"] = list(turn.prompt.messages)
-    if turn.request.stream and not turn.request.wants_usage:
-        options = payload.get("stream_options")
-        payload["stream_options"] = {**(options or {}), "include_usage": True}
-    elif not turn.prompt.changed:
-        return turn.request.raw
-    try:
-        return orjson.dumps(payload)
-    except TypeError:  # an integer of more than 64 bits
-        return json.dumps(payload, ensure_ascii=False).encode()
-
-
-def _fields(request: ChatRequest) -> dict[str, Any]:
-    """The body's fields; those with long numbers read by the parser that keeps every digit."""
-    if not LONG_NUMBER.search(request.raw):
-        return dict(request.payload)
-    exact = json.loads(request.raw)
-    return {**exact, "messages": list(request.messages)}
-
-
-def _whole(body: bytes) -> Completion | None:
-    try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
-        return None
-    return Completion.of_body(payload)

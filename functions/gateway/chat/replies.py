@@ -10,6 +10,7 @@ from gateway.chat.claims import StoredAnswer
 from gateway.chat.compression import Prompt
 from gateway.chat.relay import Relay
 from gateway.chat.turn import Turn
+from gateway.errors import UpstreamFailed
 
 PASSED_BACK = frozenset(  # not OpenAI's organisation and project: they are the gateway's own
     {
@@ -68,7 +69,19 @@ def passed_back(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def in_openai_shape(status: int, body: bytes) -> bytes:
+def refused(status: int, headers: dict[str, str], body: bytes, *, as_it_is: bool) -> Reply:
+    """The upstream's error with its status; nothing was stored as an answer."""
+    if status < 400:
+        raise UpstreamFailed(f"The upstream answered {status} instead of an answer.")
+    if as_it_is:
+        return Reply(status, headers, body)
+    shaped = _in_openai_shape(status, body)
+    if shaped != body:
+        headers["content-type"] = "application/json"
+    return Reply(status, headers, shaped)
+
+
+def _in_openai_shape(status: int, body: bytes) -> bytes:
     """An upstream's error body: as it came where it is an error object, else wrapped in one."""
     try:
         payload = orjson.loads(body)

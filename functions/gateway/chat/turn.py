@@ -30,4 +30,3 @@ class Turn:
     receipt_id: str
     writes: bool
     claim: Claim | None = None
-    recall_seconds: float = 0.0
