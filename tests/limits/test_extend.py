@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.documents.metered import MeteredDocuments
 from gateway.errors import RateLimited, TooLarge
 from gateway.limits.limiter import Limiter
+from support.outages import Unreliable
 
 
 async def test_what_is_held_later_counts_like_what_was_held_at_first(
@@ -46,3 +48,18 @@ async def test_less_than_is_held_writes_nothing(make_limiter: Callable[..., Limi
     limiter = make_limiter(tokens=1_000)
     held = await limiter.admit("alice", 500)
     assert (await limiter.extend(held, 300)).tokens == 500
+
+
+async def test_what_the_store_never_counted_is_not_returned_to_it(
+    make_limiter: Callable[..., Limiter], documents: MeteredDocuments
+) -> None:
+    store = Unreliable(documents)
+    limiter = make_limiter(tokens=1_000, failure="open", store=store)
+    await limiter.admit("alice", 500)
+    held = await limiter.admit("alice", 100)
+    store.away = True
+    held = await limiter.extend(held, 400)
+    store.away = False
+    await limiter.settle(held, 0)
+    left = (await limiter.admit("alice", 1)).headers()["x-ratelimit-remaining-tokens"]
+    assert left == "499"

@@ -7,6 +7,7 @@ from gateway.documents.metered import MeteredDocuments
 from gateway.memory.recall import MAX_READ, IndexCache, Recall, Scope, chunks
 from gateway.memory.records import Record
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
+from gateway.portability.erasure import Erasure
 from gateway.retrieval.lexical import LexicalIndex
 from support.memories import ALICE, BOB, NOON, Scribe, record
 
@@ -154,3 +155,17 @@ def test_a_cached_index_ends_with_what_expires_in_it() -> None:
     cache.put(("a",), [lasting, replace(passing, expires_at=NOON + 10)], NOON)
     assert cache.get(("a",), NOON + 9) is not None
     assert cache.get(("a",), NOON + 10) is None
+
+
+async def test_a_segment_that_begins_anew_after_an_erasure_is_read_anew(
+    scribe: Scribe, documents: MeteredDocuments
+) -> None:
+    recall = Recall(documents, IndexCache(100 * MEGABYTE))
+    for said_before in ("the vault code is 1234", "the weather is fine"):
+        await scribe.append("s", *(one for n in range(30) for one in scribe.turn(said_before)))
+        loaded = await scribe.log.load(ALICE, "s")
+        assert loaded.owner.segments[0].version == 1
+        found = await recall.candidates(ALICE, loaded, "vault", "user", scribe.clock())
+        texts = {passage.text for chunk in found.chunks for passage in chunk.passages}
+        assert texts == {said_before, "Noted."}
+        await Erasure(documents, scribe.clock, backup_days=0).erase(ALICE)

@@ -1,8 +1,10 @@
 """Erasure: nothing is left beneath the owner, at once unreadable, resumable, and never undone."""
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.documents.base import Document, Documents, StoreUnavailable, Write, Written
+from gateway.documents.base import Document, Documents, Set, StoreUnavailable, Write, Written
 from gateway.documents.metered import MeteredDocuments
 from gateway.errors import Contested
 from gateway.memory.growth import Addition
@@ -105,3 +107,13 @@ async def test_there_may_be_nothing_to_erase(documents: Documents) -> None:
     assert (receipt.documents, receipt.sessions) == (0, 0)
     found = (await documents.get(owner_path(ALICE)))[0]
     assert not Owner.of(found).erasing
+
+
+async def test_a_legal_hold_keeps_everything(documents: Documents, scribe: Scribe) -> None:
+    await tell(scribe, "s1", 1)
+    found = (await documents.get(owner_path(ALICE)))[0]
+    held = replace(Owner.of(found), hold=True)
+    await documents.commit(Set(owner_path(ALICE), held.packed()))
+    with pytest.raises(Contested, match="legal hold"):
+        await erasure(documents).erase(ALICE)
+    assert len(await scribe.log.messages(ALICE, "s1")) == 2

@@ -90,6 +90,8 @@ class Limiter:
         if refusals := _refusals([quota], usages, now, counted=True):
             await self._give_back(counters, [quota], now)
             raise self._error(_longest(refusals), None, now)
+        if counters is not self._counters:
+            return reservation  # the settlement corrects what the store holds
         return replace(reservation, tokens=tokens)
 
     def settlement(self, reservation: Reservation, tokens_used: int) -> Add | None:

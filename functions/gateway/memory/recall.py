@@ -93,7 +93,7 @@ class Recall:
         filled = {segment_path(root, one.number): one for one in loaded.owner.segments if one.count}
         tails = [] if only else [key for key in loaded.owner.open if key != head.key]
         heads = [f"{root}/sessions/{key}" for key in tails]
-        cached = {path for path in filled if self._has(path, filled[path].version, only, now)}
+        cached = {path for path in filled if self._has(path, filled[path], only, now)}
         wanted = _favoured(filled, cached, query, room=MAX_READ - len(heads))
         chosen = [path for path in filled if path in cached or path in wanted]
         found = await self._documents.get(*wanted, *heads) if wanted or heads else []
@@ -104,13 +104,13 @@ class Recall:
         skipped = len(filled) - len(chosen)
         return Candidates([index for index in indexes if index.chunks], skipped)
 
-    def _has(self, path: str, version: int, only: str, now: float) -> bool:
-        return self._cache.get((path, str(version), only), now) is not None
+    def _has(self, path: str, segment: Segment, only: str, now: float) -> bool:
+        return self._cache.get(_key(path, segment, only), now) is not None
 
     def _segment(
         self, path: str, segment: Segment, document: Document | None, only: str, now: float
     ) -> LexicalIndex:
-        key = (path, str(segment.version), only)
+        key = _key(path, segment, only)
         if (cached := self._cache.get(key, now)) is not None:
             return cached
         if document is None:
@@ -125,6 +125,12 @@ class Recall:
             return LexicalIndex([])
         key = (f"{root}/sessions/{head.key}", head.version, "tail")
         return self._cache.get(key, now) or self._cache.put(key, head.tail, now)
+
+
+def _key(path: str, segment: Segment, only: str) -> tuple[str, ...]:
+    """After an erasure numbers and versions begin again; the time the ids were made in does not."""
+    made = f"{segment.made_from}-{segment.made_to}"
+    return path, str(segment.version), made, only
 
 
 def _favoured(

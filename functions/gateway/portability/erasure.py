@@ -51,7 +51,7 @@ class Erasure:
         self._backup_days = backup_days
 
     async def erase(self, owner: str) -> ErasureReceipt:
-        """Erase all. Raises `Contested` when turns keep winning the first write."""
+        """Erase all. Raises `Contested` under a legal hold, or when turns keep winning the race."""
         root = owner_path(owner)
         before, marked = await self._mark(root)
         documents = 0
@@ -75,6 +75,8 @@ class Erasure:
         """Empty and mark the owner's document; what it was, and what it is now."""
         for _ in range(ATTEMPTS):
             before = Owner.of((await self._documents.get(root))[0])
+            if before.hold:
+                raise Contested("This memory is under a legal hold.", code="legal_hold")
             marked = Owner(
                 sequence=before.sequence,
                 epoch=before.epoch if before.erasing else before.epoch + 1,
