@@ -16,7 +16,7 @@ from gateway.chat.claims import Claims
 from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import CompressionOptions, Compressor
 from gateway.chat.economics import Prices
-from gateway.chat.estimates import CompletionSizes
+from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
 from gateway.chat.pipeline import Pipeline
 from gateway.chat.prompt import OPENING
@@ -100,7 +100,7 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     options = _compression(settings)
     compressor = Compressor(Recall(documents, cache), tokenizer, options, clock)
-    claims, sizes = Claims(documents, clock), CompletionSizes()
+    claims, sizes = Claims(documents, clock), Sizes()
     finisher = Finisher(
         log,
         limiter,

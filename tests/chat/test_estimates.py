@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.chat.compression import CompressionOptions
-from gateway.chat.estimates import LONGEST_GUESS_TOKENS, Bound, CompletionSizes, bound_of
+from gateway.chat.estimates import LONGEST_GUESS_TOKENS, Bound, Sizes, bound_of
 from gateway.chat.wire import ChatRequest, parse_chat
 
 OPTIONS = CompressionOptions(token_budget=2_000, compress_above_tokens=3_000, recent_turns=2)
@@ -18,11 +18,16 @@ def chat(*roles: str, **fields: Any) -> ChatRequest:
 
 
 def bound(
-    request: ChatRequest, each: int = 100, *, reads: bool = True, named: bool = False
+    request: ChatRequest,
+    each: int = 100,
+    *,
+    reads: bool = True,
+    session: str | None = None,
+    sizes: Sizes | None = None,
 ) -> Bound:
     tokens = [each] * len(request.messages)
-    sizes = CompletionSizes()
-    return bound_of("alice", request, tokens, 3, OPTIONS, sizes, reads=reads, names_session=named)
+    sizes = sizes or Sizes()
+    return bound_of("alice", request, tokens, 3, OPTIONS, sizes, reads=reads, session=session)
 
 
 def test_without_memory_a_request_is_what_was_sent_and_what_it_asks_for() -> None:
@@ -35,7 +40,7 @@ def test_a_completion_that_is_not_limited_is_guessed_per_choice() -> None:
 
 def test_memory_may_bring_its_budget_and_a_named_session_its_history() -> None:
     assert bound(chat("user", max_tokens=10)) == Bound(113, 2_000)
-    assert bound(chat("user", max_tokens=10), named=True) == Bound(113, 5_000)
+    assert bound(chat("user", max_tokens=10), session="s") == Bound(113, 5_000)
 
 
 def test_a_long_resent_chat_counts_as_it_will_be_cut() -> None:
@@ -51,7 +56,7 @@ def test_a_guess_never_makes_a_request_too_large() -> None:
 
 
 def test_one_very_long_answer_of_one_person_keeps_nobody_out() -> None:
-    sizes = CompletionSizes()
+    sizes = Sizes()
     for _ in range(50):
         sizes.learn("alice", "m", 120_000)
     assert sizes.expected("alice", "m") == LONGEST_GUESS_TOKENS
@@ -59,7 +64,15 @@ def test_one_very_long_answer_of_one_person_keeps_nobody_out() -> None:
 
 
 def test_answers_are_learnt_from() -> None:
-    sizes = CompletionSizes()
+    sizes = Sizes()
     for _ in range(40):
         sizes.learn("alice", "m", 50)
     assert sizes.expected("alice", "m") == pytest.approx(50, abs=5)
+
+
+def test_a_session_that_brought_much_is_expected_to_bring_more() -> None:
+    sizes = Sizes()
+    sizes.learn_history("alice", "s", 8_000)
+    request = chat("user", max_tokens=10)
+    assert bound(request, session="s", sizes=sizes) == Bound(113, 12_000)
+    assert bound(request, session="other", sizes=sizes) == Bound(113, 5_000)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.chat.claims import Claims
 from gateway.chat.compression import CompressionOptions, Compressor
-from gateway.chat.estimates import CompletionSizes
+from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
 from gateway.chat.pipeline import Call, Pipeline
 from gateway.chat.prompt import OPENING
@@ -35,7 +35,7 @@ def pipeline(documents: MeteredDocuments, scribe: Scribe) -> Pipeline:
         limiter,
         claims,
         tokenizer,
-        CompletionSizes(),
+        Sizes(),
         clock,
         lambda: new_id(clock(), randomness.getrandbits),
         prices=None,
@@ -50,7 +50,7 @@ def pipeline(documents: MeteredDocuments, scribe: Scribe) -> Pipeline:
         claims,
         PreviewUpstream(tokenizer.count, OPENING, clock),
         finisher,
-        CompletionSizes(),
+        Sizes(),
         clock,
         randomness,
     )

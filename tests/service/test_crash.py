@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 
+from gateway.memory import manifest
 from support.chats import Person, assistant, user
 from support.service import Service
 from support.upstream import LoopbackUpstream
@@ -97,7 +98,7 @@ def manifest_is_true(file: Path) -> bool:
     documents = {path: orjson.loads(fields) for path, fields in rows}
     (owner,) = (one for path, one in documents.items() if path.count("/") == 1 and "open" in one)
     segments = [one for path, one in sorted(documents.items()) if "/segments/" in path]
-    stated = [(line[1], line[2]) for line in orjson.loads(owner["segments"])]
+    stated = [(one.version, one.count) for one in manifest.unpacked(owner)]
     heads = [one for path, one in documents.items() if "/sessions/" in path]
     held = [(one["version"], len(orjson.loads(one["records"]))) for one in segments]
     return stated == held and owner["sessions"] == len(heads)

@@ -5,7 +5,7 @@ The routes come from the router, so a new one fails here until it says how a str
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -173,8 +173,8 @@ def at(instances: list[Service], names: Iterator[str]) -> Iterator[Callable[[int
 
 
 def remembers(person: Person, upstream: LoopbackUpstream) -> Ids:
-    """The canary in a session, in an answer, in a kept answer, in a note, and in a receipt."""
-    person.keeps(*UNRELATED, session="other")
+    """The canary in a segment, a session, an answer, a kept answer, a note and a prompt."""
+    person.keeps(*UNRELATED, TOLD, *many(UNRELATED), session="other")
     person.says(user(GREETING))
     person.says(user(TOLD), session=SESSION)
     upstream.queue(Answer.json(completion(f"It is {CANARY}.")))
@@ -189,6 +189,11 @@ def remembers(person: Person, upstream: LoopbackUpstream) -> Ids:
     receipts = [one["receipt_id"] for one in told if "receipt_id" in one]
     assert len(receipts) >= 3
     return Ids(sessions, [one["id"] for one in told], receipts)
+
+
+def many(notes: Sequence[str]) -> list[str]:
+    """More notes than a tail keeps: the first of them go to a segment, in its first version."""
+    return [f"{note} ({n})" for n in range(4) for note in notes]
 
 
 def call(person: Person, method: str, path: str, one: Try = Try()) -> httpx.Response:

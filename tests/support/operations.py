@@ -1,10 +1,10 @@
 """What each thing a person does costs at the store: the cases, played on a gateway in this process.
 
-Everything of a turn is real but the upstream, which is the preview; the clock stands, so that no
-midnight adds its read. A past is written as turns would have written it, receipts included.
+Everything of a turn is real but the upstream, which says the same few words; the clock stands, so
+that no midnight adds its read. A past is written as turns would have written it, with receipts.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -13,10 +13,9 @@ import orjson
 from gateway.chat.claims import Claims
 from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import CompressionOptions, Compressor
-from gateway.chat.estimates import CompletionSizes
+from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
 from gateway.chat.pipeline import Call, Pipeline
-from gateway.chat.prompt import OPENING
 from gateway.chat.threads import Threads
 from gateway.chat.wire import parse_chat
 from gateway.documents.metered import MeteredDocuments, Operations
@@ -30,10 +29,12 @@ from gateway.memory.records import Record, new_id
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
 from gateway.portability.erasure import Erasure
 from gateway.tokens.rs_bpe import RsBpeTokenizer
-from gateway.upstream.preview import PreviewUpstream
+from gateway.upstream.base import UpstreamRequest, UpstreamResponse
 from support.memories import ALICE, Scribe
+from support.upstream import completion
 
 SESSION = "s0"
+POINTER = "0" * 16
 BATCH = 100  # turns of a past that one commit brings
 WARMING = 3  # turns: one reads eight documents at most
 BACKUP_DAYS = 7
@@ -43,6 +44,26 @@ PLENTY = 1_000_000_000
 Json = dict[str, Any]
 
 
+class Terse:
+    """An upstream that answers in four words, and is its own answer."""
+
+    answers_are_memories = True
+    status = 200
+    headers: Mapping[str, str] = {"content-type": "application/json"}
+
+    async def send(self, _: UpstreamRequest) -> UpstreamResponse:
+        return self
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield await self.read()
+
+    async def read(self) -> bytes:
+        return orjson.dumps(completion("Noted, with many thanks."))
+
+    async def close(self) -> None:
+        pass
+
+
 class Gateway:
     """One instance of the service over `documents`; a second one over the same store is cold."""
 
@@ -50,7 +71,7 @@ class Gateway:
         self, documents: MeteredDocuments, scribe: Scribe, limits: Limits | None = None
     ) -> None:
         clock, randomness, self.log = scribe.clock, scribe.randomness, scribe.log
-        tokenizer, claims, sizes = RsBpeTokenizer(), Claims(documents, clock), CompletionSizes()
+        tokenizer, claims, sizes = RsBpeTokenizer(), Claims(documents, clock), Sizes()
         granted = limits or Limits(PLENTY, PLENTY, global_requests_per_minute=0)
         limiter = Limiter(documents, clock, granted, "closed", Random(7))
         threads = Threads(documents, self.log, randomness)
@@ -67,9 +88,8 @@ class Gateway:
             prices=None,
             answers_are_memories=True,
         )
-        upstream = PreviewUpstream(tokenizer.count, OPENING, clock)
         self._pipeline = Pipeline(
-            limiter, threads, compressor, claims, upstream, finisher, sizes, clock, randomness
+            limiter, threads, compressor, claims, Terse(), finisher, sizes, clock, randomness
         )
         self._desk = CompressionDesk(limiter, threads, compressor, clock, randomness)
         self.receipts = Receipts(documents)
@@ -123,7 +143,7 @@ class Past:
             for start in range(0, count, BATCH):
                 told = [self._turn(k) for k in range(start, min(count, start + BATCH))]
                 records = [record for turn in told for record in turn]
-                await self.scribe.append(f"s{n}", *records, fingerprint="0" * 16)
+                await self.scribe.append(f"s{n}", *records, fingerprint=POINTER)
 
     async def cost(self, act: Awaitable[Any]) -> Operations:
         self.documents.reset()
@@ -189,6 +209,13 @@ async def turn_under_a_global_limit(past: Past) -> Operations:
     await past.of(20)
     gateway = past.gateway(global_requests_per_minute=1000)
     return await past.cost(gateway.says("And then?"))
+
+
+async def turn_that_outgrew_its_bound(past: Past) -> Operations:
+    """What is sent of a session is known only once it is read."""
+    told = [one for _ in range(6) for one in past.scribe.turn("word " * 1000)]
+    await past.scribe.append(SESSION, *told, fingerprint=POINTER)
+    return await past.cost(past.gateway().says("And then?"))
 
 
 async def turn_with_a_key(past: Past) -> Operations:
@@ -285,6 +312,7 @@ CASES: Mapping[str, Case] = {
     "a turn after 2,000, cold, 4 open sessions": turn_after(2000, warm=False, sessions=4),
     "a turn after 2,000, warm, 4 open sessions": turn_after(2000, warm=True, sessions=4),
     "a turn under a global limit": turn_under_a_global_limit,
+    "a turn whose prompt outgrew its bound": turn_that_outgrew_its_bound,
     "a turn with an Idempotency-Key": turn_with_a_key,
     "the same request again": turn_repeated_with_its_key,
     "a turn found by its beginning": turn_found_by_its_beginning,

@@ -11,7 +11,7 @@ from gateway.chat.additions import addition, answers
 from gateway.chat.claims import Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.economics import Prices
-from gateway.chat.estimates import CompletionSizes
+from gateway.chat.estimates import Sizes
 from gateway.chat.receipt import receipt
 from gateway.chat.turn import Turn
 from gateway.chat.wire import count_message
@@ -31,7 +31,7 @@ class Finisher:
         limiter: Limiter,
         claims: Claims,
         tokenizer: Tokenizer,
-        sizes: CompletionSizes,
+        sizes: Sizes,
         clock: Callable[[], float],
         new_id: Callable[[], str],
         prices: Prices | None,

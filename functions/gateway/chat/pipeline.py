@@ -10,7 +10,7 @@ from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.compression import Compressor, Prompt
 from gateway.chat.conversation import Conversation
-from gateway.chat.estimates import CompletionSizes, bound_of
+from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
 from gateway.chat.outgoing import body_of
 from gateway.chat.relay import Relay
@@ -65,7 +65,7 @@ class Pipeline:
         claims: Claims,
         upstream: Upstream,
         finisher: Finisher,
-        sizes: CompletionSizes,
+        sizes: Sizes,
         clock: Callable[[], float],
         randomness: Random,
     ) -> None:
@@ -127,7 +127,7 @@ class Pipeline:
             self._compressor.options,
             self._sizes,
             reads=call.reads,
-            names_session=call.session is not None,
+            session=call.session,
         )
         held = bound.within(self._limiter.limits.tokens_per_minute)
         admission = asyncio.ensure_future(self._limiter.admit(caller.subject, held))
@@ -194,6 +194,7 @@ class Pipeline:
 
     async def _held(self, turn: Turn) -> Turn:
         """Hold more tokens where the prompt has outgrown what was reserved for it."""
+        self._sizes.learn_history(turn.owner, turn.loaded.head.session, turn.prompt.tokens_after)
         needed = turn.prompt.tokens_after + (turn.request.max_completion_tokens or 0)
         if needed <= turn.reservation.tokens:
             return turn
