@@ -35,10 +35,10 @@ from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache, Recall
 from gateway.memory.receipts import Receipts
 from gateway.memory.records import new_id
-from gateway.memory.retention import Policy
-from gateway.memory.schedule import sweep_regularly
-from gateway.memory.sweep import Sweep
 from gateway.portability.erasure import Erasure
+from gateway.retention.decisions import Policy
+from gateway.retention.schedule import sweep_regularly
+from gateway.retention.sweep import Sweep
 from gateway.routes.chat import chat_routes
 from gateway.routes.cleanup import Cleanup
 from gateway.routes.development import development_routes

@@ -35,8 +35,8 @@ from gateway.memory.growth import Addition
 from gateway.memory.heads import Owner
 from gateway.memory.log import MessageLog
 from gateway.memory.records import Record, new_id
-from gateway.memory.retention import DAY_SECONDS, Policy
-from gateway.memory.sweep import Report, Sweep
+from gateway.retention.decisions import DAY_SECONDS, Policy
+from gateway.retention.sweep import Report, Sweep
 from support.memories import NOON, record
 
 SEED = 7

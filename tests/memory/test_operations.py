@@ -27,7 +27,7 @@ BILLED = {
     "a turn whose tail rolls over": (3, 5, 0),
     "the first turn of a fifth session": (8, 7, 0),
     "a refused request": (2, 2, 0),
-    "a request refused from memory": (2, 0, 0),
+    "a request refused from memory": (0, 0, 0),
     "/v1/compress with memory after 200, cold": (5, 1, 0),
     "reading back a session of 200": (4, 0, 0),
     "reading a receipt of 200 turns": (3, 0, 0),

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.documents.base import Set
 from gateway.documents.sqlite import SqliteDocuments
-from gateway.memory.sweep import LEASE_PATH
+from gateway.retention.sweep import LEASE_PATH
 from support.service import serving
 from support.upstream import Answer, LoopbackUpstream, closed_port
 

@@ -130,6 +130,7 @@ class Pipeline:
             session=call.session,
         )
         held = bound.within(self._limiter.limits.tokens_per_minute)
+        self._limiter.refuse_known(caller.subject, held)  # before the session is read
         admission = asyncio.ensure_future(self._limiter.admit(caller.subject, held))
         if call.mode == "off":
             return await admission, Loaded(Owner(), Head(session=call.session or ""))

@@ -54,6 +54,12 @@ class Limiter:
         self._fallback = LocalCounters()
         self._refused: Recent[Usage] = Recent(REFUSED_KEPT)
 
+    def refuse_known(self, subject: str, tokens: int) -> None:
+        """Raise as `admit` would where this process knows already; costs nothing."""
+        now = self._clock()
+        self._refuse_impossible(tokens)
+        self._refuse_remembered(self._quotas(subject, tokens, now), now)
+
     async def admit(self, subject: str, tokens: int) -> Reservation:
         """Count one request of `tokens` estimated tokens, and let it pass.
 

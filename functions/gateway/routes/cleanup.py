@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.errors import BadRequest
-from gateway.memory.sweep import Sweep
+from gateway.retention.sweep import Sweep
 from gateway.routes.responses import json_response
 from gateway.upstream.catalogue import Catalogue
 

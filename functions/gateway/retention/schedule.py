@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import orjson
 
 from gateway.errors import Contested
-from gateway.memory.sweep import Sweep, kind_of
+from gateway.retention.sweep import Sweep, kind_of
 
 PAUSE_SECONDS = 60.0
 

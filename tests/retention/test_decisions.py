@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.memory.alignment import Entry
 from gateway.memory.heads import Head
 from gateway.memory.records import Record
-from gateway.memory.retention import DAY_SECONDS, Policy, Uses, decide, importance_of, without
+from gateway.retention.decisions import DAY_SECONDS, Policy, Uses, decide, importance_of, without
 from support.memories import NOON, record
 
 PLAIN = "the weather turned out fine"  # no cue: salience 0.1

@@ -7,9 +7,9 @@ import pytest
 
 from gateway.documents.base import Set, StoreUnavailable
 from gateway.documents.metered import MeteredDocuments
-from gateway.memory.retention import Policy
-from gateway.memory.schedule import PAUSE_SECONDS, sweep_regularly
-from gateway.memory.sweep import LEASE_PATH, Report, Sweep
+from gateway.retention.decisions import Policy
+from gateway.retention.schedule import PAUSE_SECONDS, sweep_regularly
+from gateway.retention.sweep import LEASE_PATH, Report, Sweep
 from limits.clock import Clock
 from support.memories import NOON
 

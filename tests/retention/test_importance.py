@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.memory.importance import importance, retention, salience
+from gateway.retention.importance import importance, retention, salience
 
 PLAIN = "the weather turned out fine"  # no cue: salience 0.1
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.memory.heads import Head
-from gateway.memory.importance import Importance, importance
 from gateway.memory.records import Record
+from gateway.retention.importance import Importance, importance
 
 DAY_SECONDS = 86_400.0
 TOOL_ROLES = frozenset({"tool", "function"})

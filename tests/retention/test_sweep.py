@@ -22,10 +22,10 @@ from gateway.documents.metered import MeteredDocuments
 from gateway.errors import Contested
 from gateway.memory.heads import Head, Owner
 from gateway.memory.records import Record, owner_path
-from gateway.memory.retention import DAY_SECONDS, Policy
 from gateway.memory.segments import describe
 from gateway.memory.storage import read_segment
-from gateway.memory.sweep import LEASE_PATH, Report, Sweep
+from gateway.retention.decisions import DAY_SECONDS, Policy
+from gateway.retention.sweep import LEASE_PATH, Report, Sweep
 from limits.clock import Clock
 from support.memories import ALICE, BOB, NOON, Scribe
 

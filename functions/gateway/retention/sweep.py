@@ -15,9 +15,9 @@ import orjson
 from gateway.documents.base import Document, Documents
 from gateway.documents.metered import MeteredDocuments
 from gateway.limits.rollup import Rollup
-from gateway.memory.archive import Archivist, Tally
-from gateway.memory.lease import Lease, Progress
-from gateway.memory.retention import Policy
+from gateway.retention.archive import Archivist, Tally
+from gateway.retention.decisions import Policy
+from gateway.retention.lease import Lease, Progress
 
 OWNERS = "owners"
 LIMITS = "limits"

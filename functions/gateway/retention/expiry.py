@@ -6,7 +6,7 @@ Firestore's TTL policies delete within a day or so; SQLite and the emulator neve
 import asyncio
 
 from gateway.documents.base import Conflict, Delete, Document, Documents
-from gateway.memory.retention import DAY_SECONDS
+from gateway.retention.decisions import DAY_SECONDS
 
 TEMPORARY = ("requests", "staging")
 PAGE = 16  # documents held at once; a stored answer may take half a megabyte

@@ -20,12 +20,12 @@ from gateway.documents.base import (
     Update,
     Write,
 )
-from gateway.memory.expiry import archive_path, delete_expired
 from gateway.memory.heads import SCHEMA, Head, Owner
 from gateway.memory.records import Record
-from gateway.memory.retention import Decision, Policy, Uses, decide, without
 from gateway.memory.segments import Segment, describe
 from gateway.memory.storage import read_segment, segment_path, segment_write
+from gateway.retention.decisions import Decision, Policy, Uses, decide, without
+from gateway.retention.expiry import archive_path, delete_expired
 
 ATTEMPTS = 8
 LONGEST_PAUSE_SECONDS = 0.5
