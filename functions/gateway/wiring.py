@@ -30,12 +30,14 @@ from gateway.identity.google import CertificateSource, GoogleVerifier
 from gateway.identity.keys import KeyVerifier, parse_keys
 from gateway.limits.base import Limits
 from gateway.limits.limiter import Limiter
+from gateway.memory.edits import Edits
 from gateway.memory.intake import Intake
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache, Recall
 from gateway.memory.receipts import Receipts
 from gateway.memory.records import new_id
 from gateway.portability.erasure import Erasure
+from gateway.portability.export import Export
 from gateway.retention.decisions import Policy
 from gateway.retention.schedule import sweep_regularly
 from gateway.retention.sweep import Sweep
@@ -43,8 +45,10 @@ from gateway.routes.chat import chat_routes
 from gateway.routes.cleanup import Cleanup
 from gateway.routes.development import development_routes
 from gateway.routes.erasure import erasure_routes
+from gateway.routes.export import export_routes
 from gateway.routes.health import health_routes
 from gateway.routes.memory import MemoryRoutes
+from gateway.routes.messages import MessageRoutes
 from gateway.routes.models import Models
 from gateway.settings import Settings
 from gateway.tokens.base import Tokenizer
@@ -126,10 +130,18 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
         max_body_bytes=settings.max_body_bytes,
         max_message_characters=settings.max_message_characters,
     )
+    messages = MessageRoutes(
+        door,
+        Edits(documents, randomness, tokenizer.count),
+        max_body_bytes=settings.max_body_bytes,
+        max_message_characters=settings.max_message_characters,
+    )
     return [
         *health_routes(VERSION),
         *chat_routes(door, pipeline, desk, settings.max_body_bytes),
         *memory.routes(),
+        *messages.routes(),
+        *export_routes(door, Export(documents)),
         *erasure_routes(door, Erasure(documents, clock, settings.backup_retention_days)),
         *Models(door, Catalogue(upstream, documents, clock)).routes(),
         *_development(settings),

@@ -99,6 +99,7 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
             Try("", {**one.headers, "x-memory": "read"}, one.body)
             for one in (*named, Try("", {}, resent))
         ],
+        ("GET", "/v1/memory/export"): [Try()],
         ("DELETE", "/v1/memory"): [Try()],  # the last: it empties the stranger's own memory
     }
 
@@ -106,6 +107,9 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
 NAMING = {
     ("DELETE", "/v1/sessions/{session}"): "session_not_found",
     ("GET", "/v1/sessions/{session}/messages"): "session_not_found",
+    ("GET", "/v1/messages/{id}"): "message_not_found",
+    ("PATCH", "/v1/messages/{id}"): "message_not_found",
+    ("DELETE", "/v1/messages/{id}"): "message_not_found",
     ("GET", "/v1/memory/receipts/{id}"): "receipt_not_found",
     ("GET", "/v1/models/{id:path}"): "model_not_found",
 }

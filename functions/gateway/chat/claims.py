@@ -18,6 +18,7 @@ from gateway.documents.base import (
     Delete,
     Document,
     Documents,
+    Fields,
     Set,
     StoreUnavailable,
     Update,
@@ -25,6 +26,7 @@ from gateway.documents.base import (
 )
 from gateway.errors import BadRequest, Contested
 from gateway.memory.records import content_hash, owner_path
+from gateway.memory.upgrades import SCHEMA, current
 
 KEPT_SECONDS = 24 * 3600.0
 IN_FLIGHT_SECONDS = 330.0  # past the platform's own request timeout nobody is working on it
@@ -74,7 +76,7 @@ class Claims:
 
     def kept(self, claim: Claim, answer: StoredAnswer) -> Set:
         """The write that stores the answer, for the turn's own commit."""
-        fields: dict[str, Any] = {"schema": 1, "state": "done", "digest": claim.body_digest}
+        fields: dict[str, Any] = {"schema": SCHEMA, "state": "done", "digest": claim.body_digest}
         if len(answer.body) <= MAX_STORED_BYTES:
             body = base64.b64encode(answer.body).decode()
             fields |= {"status": answer.status, "headers": answer.headers, "body": body}
@@ -107,15 +109,16 @@ class Claims:
             raise _in_use()  # released between our create and our read
         if found.expired(now):
             return await self._take_over(claim, found, now)
-        if found.fields["digest"] != claim.body_digest:
+        fields = current(found, "request")
+        if fields["digest"] != claim.body_digest:
             raise BadRequest(
                 "This Idempotency-Key was used with another request body.",
                 param="Idempotency-Key",
                 code="idempotency_key_reused",
             )
-        if found.fields["state"] != "done":
+        if fields["state"] != "done":
             raise _in_use()
-        return _answer(found)
+        return _answer(fields)
 
     async def _take_over(self, claim: Claim, found: Document, now: float) -> Claim:
         try:
@@ -128,11 +131,10 @@ class Claims:
 
 
 def _in_flight(claim: Claim) -> dict[str, Any]:
-    return {"schema": 1, "state": "in_flight", "digest": claim.body_digest}
+    return {"schema": SCHEMA, "state": "in_flight", "digest": claim.body_digest}
 
 
-def _answer(found: Document) -> StoredAnswer:
-    fields = found.fields
+def _answer(fields: Fields) -> StoredAnswer:
     if "body" not in fields:
         raise Contested(
             "This request was answered before, and its answer was too large to keep.",

@@ -81,6 +81,33 @@ def grown(loaded: Loaded, addition: Addition, now: float) -> Head:
     )
 
 
+def amended(head: Head, before: Record, after: Record | None) -> Head:
+    """The head after one message of its session was edited, or deleted where `after` is None.
+
+    Its line stays in the log, so that a resent history still aligns; a deleted one weighs nothing.
+    The title follows the message that it was taken from.
+    """
+    tokens = after.tokens if after else 0
+    weight = tokens - before.tokens if before.state == "active" else 0
+    beside = [after if record.id == before.id else record for record in head.tail]
+    return replace(
+        unquoted(head, before, asked=after is None),
+        title=_title([after] if after else []) if head.title == _title([before]) else head.title,
+        messages=max(0, head.messages - (after is None)),
+        turns=max(0, head.turns - (after is None and before.role == "user")),
+        tokens=max(0, head.tokens + weight),
+        log=[replace(one, tokens=tokens) if one.id == before.id else one for one in head.log],
+        tail=[record for record in beside if record is not None],
+    )
+
+
+def unquoted(head: Head, record: Record, *, asked: bool = False) -> Head:
+    """The head without a memory block that quotes `record` or, with `asked`, was made for it."""
+    quoted = record.id in head.block.get("text", "")
+    made_for = asked and head.block.get("for") == record.hash
+    return replace(head, block={}) if quoted or made_for else head
+
+
 def _placed(loaded: Loaded, addition: Addition) -> list[Record]:
     head = loaded.head
     sequence = max(head.sequence, loaded.owner.sequence)

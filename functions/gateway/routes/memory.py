@@ -1,9 +1,9 @@
 """What is remembered: messages handed in, sessions listed, read back and deleted, receipts."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import (
@@ -42,6 +42,7 @@ KEY_CHARACTERS = 64
 VALUE_CHARACTERS = 512
 RECORD_BYTES = 1024  # more than a record's other fields take
 
+Model = TypeVar("Model", bound=BaseModel)
 Scalar = str | int | float | bool | None
 
 
@@ -56,6 +57,7 @@ def _scalar(value: object) -> object:
 
 Key = Annotated[str, Field(max_length=KEY_CHARACTERS)]
 Value = Annotated[Any, BeforeValidator(_scalar)]
+Metadata = Annotated[dict[Key, Value], Field(max_length=16)]
 
 
 class GivenMessage(BaseModel):
@@ -70,7 +72,7 @@ class GivenMessage(BaseModel):
         validation_alias=AliasChoices("session_id", "session", "thread_id", "conversation_id"),
     )
     at: datetime | None = None
-    metadata: dict[Key, Value] = Field(default_factory=dict, max_length=16)
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class Batch(BaseModel):
@@ -152,7 +154,7 @@ class MemoryRoutes:
         return json_response(
             {
                 "object": "list",
-                "data": [_message(record, session) for record in page],
+                "data": [message_told(record, session) for record in page],
                 "has_more": has_more,
                 "next": page[-1].id if has_more else None,
             }
@@ -173,10 +175,7 @@ class MemoryRoutes:
 
     def _given(self, message: GivenMessage, place: str) -> Given:
         """All that could be refused is refused here, before the first message is stored."""
-        if len(message.content) > self._max_message_characters:
-            raise _too_large(f"{self._max_message_characters} characters", place)
-        if RECORD_BYTES + len(orjson.dumps([message.content, message.metadata])) > MESSAGE_BYTES:
-            raise _too_large(f"{MESSAGE_BYTES // 1024} KiB", place)
+        check_size(message.content, message.metadata, self._max_message_characters, place)
         tokens = MESSAGE_OVERHEAD_TOKENS + self._tokenizer.count(message.content)
         return Given(
             role=message.role,
@@ -188,6 +187,16 @@ class MemoryRoutes:
         )
 
 
+def check_size(
+    content: str, metadata: Mapping[str, Any], max_characters: int, place: str = ""
+) -> None:
+    """Raises `TooLarge` for what one message may not take; `place` begins the error's `param`."""
+    if len(content) > max_characters:
+        raise _too_large(f"{max_characters} characters", place)
+    if RECORD_BYTES + len(orjson.dumps([content, metadata])) > MESSAGE_BYTES:
+        raise _too_large(f"{MESSAGE_BYTES // 1024} KiB", place)
+
+
 def _too_large(bound: str, place: str) -> TooLarge:
     return TooLarge(
         f"A message may take {bound} here.", param=f"{place}content", code="message_too_large"
@@ -196,11 +205,16 @@ def _too_large(bound: str, place: str) -> TooLarge:
 
 def _parsed(body: dict[str, Any]) -> dict[str, GivenMessage]:
     """The messages of a batch, or the one message that the body is, by how a `param` begins."""
+    if "messages" in body:
+        messages = validated(Batch, body).messages
+        return {f"messages[{i}].": message for i, message in enumerate(messages)}
+    return {"": validated(GivenMessage, body)}
+
+
+def validated(model: type[Model], body: dict[str, Any]) -> Model:
+    """The body as `model`; the first thing wrong with it as a `BadRequest`."""
     try:
-        if "messages" in body:
-            messages = Batch.model_validate(body).messages
-            return {f"messages[{i}].": message for i, message in enumerate(messages)}
-        return {"": GivenMessage.model_validate(body)}
+        return model.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise BadRequest(first["msg"] + ".", param=_param(first["loc"])) from None
@@ -255,7 +269,7 @@ def _session(head: Head) -> dict[str, Any]:
     }
 
 
-def _message(record: Record, session: str) -> dict[str, Any]:
+def message_told(record: Record, session: str | None) -> dict[str, Any]:
     message: dict[str, Any] = {
         "id": record.id,
         "object": "memory.message",
@@ -268,6 +282,7 @@ def _message(record: Record, session: str) -> dict[str, Any]:
         "active": record.state == "active",
         "state": record.state,
         "interrupted": record.interrupted,
+        "pin": record.pin,
         "metadata": dict(record.metadata),
         **record.extras,
     }
