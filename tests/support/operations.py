@@ -23,11 +23,13 @@ from gateway.errors import RateLimited
 from gateway.identity.base import Identity
 from gateway.limits.base import Limits
 from gateway.limits.limiter import Limiter
+from gateway.memory.edits import Edits
 from gateway.memory.recall import IndexCache, Recall
 from gateway.memory.receipts import Receipts
 from gateway.memory.records import Record, new_id
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
 from gateway.portability.erasure import Erasure
+from gateway.portability.export import Export
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.base import UpstreamRequest, UpstreamResponse
 from support.memories import ALICE, Scribe
@@ -94,6 +96,8 @@ class Gateway:
         self._desk = CompressionDesk(limiter, threads, compressor, clock, randomness)
         self.receipts = Receipts(documents)
         self.erasure = Erasure(documents, clock, BACKUP_DAYS)
+        self.edits = Edits(documents, Random(7), tokenizer.count)
+        self._export = Export(documents)
 
     async def says(
         self, *messages: str | Json, session: str | None = SESSION, key: str | None = None
@@ -122,6 +126,10 @@ class Gateway:
             Identity(ALICE, ALICE), chat, Call(), with_memory=True
         )
         assert not answer["compression_skipped"]
+
+    async def exports(self) -> None:
+        told = [line["type"] async for line in self._export.lines(ALICE)]
+        assert told[-1] == "end"
 
 
 class Past:
@@ -284,6 +292,26 @@ async def reading_a_receipt(past: Past) -> Operations:
     return await past.cost(past.gateway().receipts.find(ALICE, str(oldest["id"])))
 
 
+async def editing_a_message(past: Past) -> Operations:
+    """One that lies in a segment: its session's head and the owner's manifest change with it."""
+    await past.of(200)
+    gateway = past.gateway()
+    oldest = (await gateway.log.messages(ALICE, SESSION))[0].id
+    return await past.cost(gateway.edits.edit(ALICE, oldest, content="Edited."))
+
+
+async def deleting_a_message(past: Past) -> Operations:
+    await past.of(200)
+    gateway = past.gateway()
+    oldest = (await gateway.log.messages(ALICE, SESSION))[0].id
+    return await past.cost(gateway.edits.delete(ALICE, oldest))
+
+
+async def exporting(past: Past) -> Operations:
+    await past.of(200)
+    return await past.cost(past.gateway().exports())
+
+
 async def listing_sessions(past: Past) -> Operations:
     await past.of(20, OPEN_SESSIONS)
     return await past.cost(past.gateway().log.sessions(ALICE, limit=101))
@@ -324,6 +352,9 @@ CASES: Mapping[str, Case] = {
     "/v1/compress with memory after 200, cold": compression_with_memory,
     "reading back a session of 200": reading_a_session,
     "reading a receipt of 200 turns": reading_a_receipt,
+    "editing a message": editing_a_message,
+    "deleting a message": deleting_a_message,
+    "exporting 200 turns": exporting,
     "listing four sessions": listing_sessions,
     "deleting a session of 200": deleting_a_session,
     "erasing a person of 2,000 turns": erasing,
