@@ -44,6 +44,8 @@ format: $(VENV)/.tests
 bench: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python tests/benchmarks/storm.py
+	$(BIN)/python tests/benchmarks/operations.py
+	$(BIN)/python tests/benchmarks/sweep.py --quick
 
 eval: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/recall.py
