@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from gateway.documents.base import Documents, Set, Write, Written
+from gateway.documents.base import Document, Documents, Set, Write, Written
 from gateway.documents.metered import MeteredDocuments
 from gateway.errors import Contested, NotFound, TooLarge
 from gateway.memory.alignment import align
@@ -203,6 +203,32 @@ async def test_a_message_that_rolls_over_meanwhile_is_deleted_all_the_same(
     assert first.id not in {record.id for record in records}
     assert len(records) == 1 + 2 * (TAIL_TURNS - 2) + 6
     consistent(await head_of(scribe), records)
+
+
+class Moving:
+    """Documents whose tail rolls over right after the owner's document was read."""
+
+    def __init__(self, inner: Documents, scribe: Scribe) -> None:
+        self._inner, self._scribe, self._moved = inner, scribe, False
+        self.commit, self.list = inner.commit, inner.list
+        self.delete_tree, self.close = inner.delete_tree, inner.close
+
+    async def get(self, *paths: str) -> list[Document | None]:
+        found = await self._inner.get(*paths)
+        if not self._moved:
+            self._moved = True
+            for number in range(MANY):
+                await self._scribe.append("s1", *self._scribe.turn(f"Question {number}"))
+        return found
+
+
+async def test_a_message_that_moves_while_it_is_looked_for_is_found(
+    documents: MeteredDocuments, scribe: Scribe
+) -> None:
+    first = await told(scribe, rolled_over=False)
+    found = await edits(Moving(documents, scribe)).get(ALICE, first.id)
+    assert found.segment is not None
+    assert (found.record.content, found.session) == (OLD, "s1")
 
 
 async def test_edits_leave_no_document_that_the_store_could_not_hold(

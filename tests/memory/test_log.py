@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway.documents.base import Add, Document, Documents, StoreUnavailable, Write, Written
+from gateway.documents.base import (
+    Add,
+    Document,
+    Documents,
+    Set,
+    StoreUnavailable,
+    Write,
+    Written,
+)
 from gateway.documents.metered import MeteredDocuments
 from gateway.documents.sqlite import SqliteDocuments
-from gateway.errors import NotFound, TooLarge
+from gateway.errors import Contested, NotFound, TooLarge
 from gateway.memory import fingerprints
 from gateway.memory.growth import ROOT, Addition, Compose
 from gateway.memory.heads import APPEND_KEYS, LOG_ENTRIES, Head, Owner
@@ -431,3 +439,15 @@ async def test_segments_lie_under_the_owners_path(
     found = (await documents.get(segment_path(owner_path(ALICE), 0)))[0]
     assert found is not None
     assert found.path.startswith(owner_path(ALICE))
+
+
+async def test_a_session_under_a_legal_hold_is_not_deleted(
+    scribe: Scribe, documents: MeteredDocuments
+) -> None:
+    await scribe.append("s", *scribe.turn("Keep this"))
+    found = (await documents.get(owner_path(ALICE)))[0]
+    held = replace(Owner.of(found), hold=True)
+    await documents.commit(Set(owner_path(ALICE), held.packed()))
+    with pytest.raises(Contested):
+        await scribe.log.delete_session(ALICE, "s")
+    assert await scribe.texts("s") == ["Keep this", "Noted."]

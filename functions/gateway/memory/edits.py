@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from gateway.documents.base import Conflict, Documents, StoreUnavailable, Update, Write
-from gateway.errors import Contested, NotFound, TooLarge
+from gateway.errors import NotFound, TooLarge
 from gateway.memory import segments as packing
 from gateway.memory.growth import amended, unquoted
 from gateway.memory.heads import Head, Owner
@@ -108,8 +108,7 @@ class Edits:
     ) -> Found:
         for attempt in range(ATTEMPTS):
             found = await self.get(owner, id)
-            if found.owner.hold:
-                raise Contested("This memory is under a legal hold.", code="legal_hold")
+            found.owner.erasable()
             after = change(found.record)
             if after == found.record:
                 return found

@@ -77,6 +77,12 @@ class Owner:
             )
         return self
 
+    def erasable(self) -> "Owner":
+        """Itself. Raises `Contested` under a legal hold."""
+        if self.hold:
+            raise Contested("This memory is under a legal hold.", code="legal_hold")
+        return self
+
     def with_segments(self, changed: Sequence[Segment]) -> "Owner":
         by_number = {segment.number: segment for segment in (*self.segments, *changed)}
         return replace(self, segments=tuple(by_number[number] for number in sorted(by_number)))

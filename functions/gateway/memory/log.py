@@ -109,7 +109,7 @@ class MessageLog:
 
         Segments are rewritten one commit each, the head goes last and only while every segment is
         known to be clean, so that a rollover meanwhile leaves nothing behind. Interrupted anywhere,
-        the same call finishes the work. Raises `NotFound`.
+        the same call finishes the work. Raises `NotFound`, `Contested` under a legal hold.
         """
         removed, clean = 0, dict[int, int]()
         for attempt in range(ATTEMPTS):
@@ -118,7 +118,7 @@ class MessageLog:
                 if attempt:
                     return removed
                 raise NotFound("No such session.", code="session_not_found")
-            segments = loaded.owner.segments
+            segments = loaded.owner.erasable().segments
             dirty = [one.number for one in segments if clean.get(one.number) != one.version]
             for number in dirty:
                 count, clean[number] = await self._purge(owner, number, loaded.head.key)
@@ -165,7 +165,7 @@ class MessageLog:
             if document is not None:
                 other = Head.of(document, "")
                 sealed.extend(other.tail)
-                closed = replace(other, tail=(), open=False)
+                closed = replace(other, tail=(), open=False, block={})
                 writes.append(Update(path, closed.packed(), document.version))
         return replace(state, open=(*keys, head.key)), sealed
 

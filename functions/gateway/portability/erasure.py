@@ -74,9 +74,7 @@ class Erasure:
     async def _mark(self, root: str) -> tuple[Owner, Owner]:
         """Empty and mark the owner's document; what it was, and what it is now."""
         for _ in range(ATTEMPTS):
-            before = Owner.of((await self._documents.get(root))[0])
-            if before.hold:
-                raise Contested("This memory is under a legal hold.", code="legal_hold")
+            before = Owner.of((await self._documents.get(root))[0]).erasable()
             marked = Owner(
                 sequence=before.sequence,
                 epoch=before.epoch if before.erasing else before.epoch + 1,
