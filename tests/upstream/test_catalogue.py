@@ -11,7 +11,7 @@ from gateway.documents.base import Set, StoreUnavailable
 from gateway.documents.metered import MeteredDocuments
 from gateway.documents.sqlite import SqliteDocuments
 from gateway.errors import UpstreamFailed
-from gateway.upstream.catalogue import FRESH_SECONDS, PATH, Catalogue
+from gateway.upstream.catalogue import FRESH_SECONDS, PATH, RETRY_SECONDS, Catalogue
 from gateway.upstream.openai import OpenAIUpstream, make_client
 from limits.clock import Clock
 from support.upstream import Answer, LoopbackUpstream
@@ -82,7 +82,19 @@ async def test_a_stale_copy_is_served_while_the_upstream_errs(
     clock.now += FRESH_SECONDS
     for _ in failures:
         assert await catalogue.models() == [ONE]
+        clock.now += RETRY_SECONDS
     assert await catalogue.models() == [TWO]
+
+
+async def test_an_upstream_that_errs_is_asked_once_in_a_while(
+    catalogue: Catalogue, loopback: LoopbackUpstream, clock: Clock
+) -> None:
+    loopback.queue(listed(ONE), BOOM, path="models")
+    await catalogue.models()
+    clock.now += FRESH_SECONDS
+    for _ in range(5):
+        assert await catalogue.models() == [ONE]
+    assert len(loopback.requests) == 2
 
 
 async def test_an_instance_that_starts_meanwhile_serves_the_stored_copy(
@@ -91,6 +103,7 @@ async def test_an_instance_that_starts_meanwhile_serves_the_stored_copy(
     loopback.queue(listed(ONE), BOOM, listed(TWO), BOOM, path="models")
     assert await catalogue.refresh() == 1
     assert await another.models() == [ONE]
+    clock.now += RETRY_SECONDS
     assert await another.models() == [TWO]
     clock.now += FRESH_SECONDS
     assert await another.models() == [TWO]  # its own before the stored one

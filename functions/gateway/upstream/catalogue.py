@@ -4,6 +4,8 @@ An instance keeps its own copy. `refresh` stores one for all instances, for thos
 the upstream errs; a list is not read from the store otherwise.
 """
 
+import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ from gateway.errors import GatewayError, UpstreamFailed
 from gateway.upstream.base import Upstream, UpstreamRequest
 
 FRESH_SECONDS = 300.0
+RETRY_SECONDS = 30.0
 PATH = "catalog/models"
 LARGEST_BYTES = 800_000  # some upstreams describe hundreds of models at length
 ESSENTIAL = frozenset({"id", "object", "created", "owned_by"})
@@ -36,18 +39,33 @@ class Catalogue:
         self._documents = documents
         self._clock = clock
         self._copy: _Copy | None = None
+        self._asked_at = -math.inf
+        self._asking = asyncio.Lock()
 
     async def models(self) -> list[Model]:
-        """At most `FRESH_SECONDS` old, older if the upstream errs. Raises its error without one."""
-        if self._copy and self._clock() < self._copy.fetched_at + FRESH_SECONDS:
+        """At most `FRESH_SECONDS` old, older if the upstream errs. Raises its error without one.
+
+        One request asks the upstream, once in `RETRY_SECONDS`; the others get what there is, and
+        wait only where there is nothing yet.
+        """
+        if self._copy and (self._asking.locked() or not self._due(self._copy)):
             return self._copy.models
-        try:
-            return await self._fetched()
-        except GatewayError:
-            stale = self._copy.models if self._copy else await self._stored()
-            if stale is None:
-                raise
-            return stale
+        async with self._asking:
+            if self._copy and not self._due(self._copy):
+                return self._copy.models
+            self._asked_at = self._clock()
+            try:
+                return await self._fetched()
+            except GatewayError:
+                stale = self._copy.models if self._copy else await self._stored()
+                if stale is None:
+                    raise
+                self._copy = self._copy or _Copy(stale, -math.inf)
+                return stale
+
+    def _due(self, copy: _Copy) -> bool:
+        now = self._clock()
+        return now >= max(copy.fetched_at + FRESH_SECONDS, self._asked_at + RETRY_SECONDS)
 
     async def refresh(self, *, dry_run: bool = False) -> int:
         """Store the upstream's list; how many models it names."""
