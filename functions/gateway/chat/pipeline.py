@@ -36,6 +36,7 @@ from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
 
 MemoryMode = Literal["on", "read", "write", "off"]
 EVENT_STREAM = "text/event-stream"
+LARGE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class Pipeline:
         started = self._clock()
         if call.writes:
             check_sizes(request.messages)
-        tokens = self._compressor.count(request.messages)
+        self._limiter.refuse_known(caller.subject, 0)  # before anything is counted
+        tokens = await self._counted(request)
         said = spoken(caller.owner, request.messages)
 
         # 2. Admit: one write, before any money is spent; the session is read meanwhile.
@@ -110,6 +112,12 @@ class Pipeline:
 
         # 6. Remember, inside the response and before its last bytes.
         return await self._reply(turn, response, call)
+
+    async def _counted(self, request: ChatRequest) -> list[int]:
+        """Tokens of each message; of long ones beside the loop: the tokenizer lets the GIL go."""
+        if len(request.raw) < LARGE_BYTES:
+            return self._compressor.count(request.messages)
+        return await asyncio.to_thread(self._compressor.count, request.messages)
 
     async def _admit(
         self,
