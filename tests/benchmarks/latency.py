@@ -39,8 +39,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 sys.path.append(str(Path(__file__).parents[1]))  # where a script finds `support`, as pytest does
 from benchmarks.load import Block, Sample, apart, canned_upstream, chat_request, drive, pinned
 from gateway.chat.compression import CompressionOptions, Compressor
-from gateway.chat.conversation import Conversation
-from gateway.chat.threads import aligned, spoken
+from gateway.chat.conversation import conversation_of
+from gateway.chat.threads import spoken
+from gateway.chat.wire import ChatRequest
 from gateway.documents.sqlite import SqliteDocuments
 from gateway.limits.base import Limits
 from gateway.limits.limiter import Limiter
@@ -283,15 +284,15 @@ class Steps:
         asked = [{"role": "user", "content": self._talk.question(self._history)}]
         said = spoken(SESSION, asked)
         loaded = await self._log.load(SESSION, SESSION)
-        conversation = Conversation(
-            owner=SESSION,
-            payload={"model": "canned", "messages": asked},
-            messages=asked,
-            tokens=self._compressor.count(asked),
-            said=said,
-            ids={0: "new"},
-            alignment=aligned(said, loaded.head),
-            loaded=loaded,
+        payload = {"model": "canned", "messages": asked}
+        conversation = conversation_of(
+            SESSION,
+            ChatRequest(b"", payload, asked),
+            self._compressor.count(asked),
+            self._compressor.fixed_tokens(payload),
+            said,
+            {0: "new"},
+            loaded,
         )
         started = time.perf_counter()
         prompt = await self._compressor.compress(conversation)

@@ -10,10 +10,10 @@ from random import Random
 from typing import Any
 
 from gateway.chat.compression import Compressor, Prompt
-from gateway.chat.conversation import Conversation
+from gateway.chat.conversation import conversation_of
 from gateway.chat.pipeline import Call
 from gateway.chat.replies import prompt_headers
-from gateway.chat.threads import Spoken, Threads, aligned, spoken
+from gateway.chat.threads import Spoken, Threads, spoken
 from gateway.chat.wire import ChatRequest
 from gateway.identity.base import Identity
 from gateway.limits.limiter import Limiter
@@ -65,16 +65,9 @@ class CompressionDesk:
         loaded = Loaded(Owner(), Head(session=call.session or ""))
         if with_memory:
             loaded = await self._threads.find(caller.owner, call.session, said)
-        alignment = aligned(said, loaded.head)
-        conversation = Conversation(
-            owner=caller.owner,
-            payload=request.payload,
-            messages=request.messages,
-            tokens=tokens,
-            said=said,
-            ids={**self._ids(said), **alignment.matched},
-            alignment=alignment,
-            loaded=loaded,
+        fixed_tokens = self._compressor.fixed_tokens(request.payload)
+        conversation = conversation_of(
+            caller.owner, request, tokens, fixed_tokens, said, self._ids(said), loaded
         )
         return await self._compressor.compress(conversation, recall=with_memory)
 
@@ -94,15 +87,7 @@ def _fields(prompt: Prompt, *, skipped: bool = False) -> dict[str, Any]:
         "memory": {
             "status": prompt.status,
             "retriever": prompt.retriever,
-            "lines": [
-                {
-                    "id": line.passage.id,
-                    "score": round(line.score, 4),
-                    "rank": line.rank,
-                    "tokens": line.passage.tokens,
-                }
-                for line in sorted(prompt.lines, key=lambda line: line.rank)
-            ],
+            "lines": [line.told() for line in sorted(prompt.lines, key=lambda line: line.rank)],
         },
     }
 

@@ -147,7 +147,7 @@ class Compressor:
         elsewhere = head.tokens - sum(
             entry.tokens for entry in head.log if entry.active and entry.id in in_hand
         )
-        tokens = self.fixed_tokens(conversation.payload) + sum(item.tokens for item in items)
+        tokens = conversation.fixed_tokens + sum(item.tokens for item in items)
         return tokens + max(0, elsewhere)
 
     def _layout(self, conversation: Conversation, items: Sequence[Item], before: int) -> Layout:
@@ -193,7 +193,7 @@ class Compressor:
         self, conversation: Conversation, layout: Layout, before: int, block: str
     ) -> Prompt:
         messages = with_block([item.message for item in layout.kept], block)
-        after = self.fixed_tokens(conversation.payload) + layout.tokens
+        after = conversation.fixed_tokens + layout.tokens
         if block:
             after += count_message({"role": "user", "content": block}, self._tokenizer)
         instructions = sum(item.role in INSTRUCTIONS for item in layout.kept)

@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.chat.prompt import Item, Layout, last_user
-from gateway.chat.threads import Spoken, hash_of
-from gateway.chat.wire import INSTRUCTIONS, Message, message_of, text_of
+from gateway.chat.threads import Spoken, aligned, hash_of
+from gateway.chat.wire import INSTRUCTIONS, ChatRequest, Message, message_of, text_of
 from gateway.memory.alignment import Alignment
 from gateway.memory.growth import Loaded
 from gateway.memory.records import Record
@@ -18,17 +17,34 @@ from gateway.retrieval.lexical import LexicalIndex
 class Conversation:
     """A request beside what its session holds.
 
-    `tokens` counts each of `messages`; `ids` names the id of each of `said`, stored or yet to be.
+    `tokens` counts each of `messages`, `fixed_tokens` what is sent beside them; `ids` names the id
+    of each of `said`, stored or yet to be.
     """
 
     owner: str
-    payload: Mapping[str, Any]
     messages: Sequence[Message]
     tokens: Sequence[int]
+    fixed_tokens: int
     said: Sequence[Spoken]
     ids: Mapping[int, str]
     alignment: Alignment
     loaded: Loaded
+
+
+def conversation_of(
+    owner: str,
+    request: ChatRequest,
+    tokens: Sequence[int],
+    fixed_tokens: int,
+    said: Sequence[Spoken],
+    new_ids: Mapping[int, str],
+    loaded: Loaded,
+) -> Conversation:
+    """The request aligned with what was loaded; `new_ids` are for messages that are not stored."""
+    alignment = aligned(said, loaded.head)
+    ids = {**new_ids, **alignment.matched}
+    messages = request.messages
+    return Conversation(owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded)
 
 
 def items_of(conversation: Conversation) -> list[Item]:

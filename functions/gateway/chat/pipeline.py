@@ -9,7 +9,7 @@ from typing import Literal
 from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.compression import Compressor, Prompt
-from gateway.chat.conversation import Conversation
+from gateway.chat.conversation import conversation_of
 from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
 from gateway.chat.outgoing import body_of
@@ -22,7 +22,7 @@ from gateway.chat.replies import (
     replayed,
     turn_headers,
 )
-from gateway.chat.threads import Spoken, Threads, aligned, spoken
+from gateway.chat.threads import Spoken, Threads, spoken
 from gateway.chat.turn import Turn
 from gateway.chat.wire import ChatRequest, check_sizes
 from gateway.errors import UpstreamFailed
@@ -188,16 +188,14 @@ class Pipeline:
         if not call.reads:
             sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
             return replace(turn, prompt=sent)
-        alignment = aligned(turn.said, turn.loaded.head)
-        conversation = Conversation(
-            owner=turn.owner,
-            payload=turn.request.payload,
-            messages=turn.request.messages,
-            tokens=tokens,
-            said=turn.said,
-            ids={**turn.message_ids, **alignment.matched},
-            alignment=alignment,
-            loaded=turn.loaded,
+        conversation = conversation_of(
+            turn.owner,
+            turn.request,
+            tokens,
+            self._compressor.fixed_tokens(turn.request.payload),
+            turn.said,
+            turn.message_ids,
+            turn.loaded,
         )
         return replace(turn, prompt=await self._compressor.compress(conversation))
 

@@ -45,6 +45,15 @@ class Line:
     score: float
     rank: int
 
+    def told(self) -> dict[str, Any]:
+        """As a receipt names it: never its text."""
+        return {
+            "id": self.passage.id,
+            "score": round(self.score, 4),
+            "rank": self.rank,
+            "tokens": self.passage.tokens,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

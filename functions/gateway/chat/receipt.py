@@ -27,15 +27,7 @@ def receipt(
         "status": prompt.status,
         "retriever": prompt.retriever,
         "interrupted": interrupted,
-        "lines": [
-            {
-                "id": line.passage.id,
-                "score": round(line.score, 4),
-                "rank": line.rank,
-                "tokens": line.passage.tokens,
-            }
-            for line in prompt.lines
-        ],
+        "lines": [line.told() for line in prompt.lines],
         "layout": dict(prompt.layout),
         "segments_skipped": prompt.segments_skipped,
         "tokens": {
