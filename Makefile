@@ -6,7 +6,7 @@ PORT ?= 8080
 STORE :=
 ifeq ($(STORE),emulator)
 # Quoted for the shell: a default database's name has parentheses.
-BESIDE := STORE_URL='firestore://memory-ops-local/(default)' $(BIN)/python tests/support/emulator.py --
+BESIDE := STORE_URL='firestore://memory-ops-local/(default)' PYTHONPATH=functions:tests $(BIN)/python -m support.emulator --
 else ifneq ($(STORE),)
 $(error STORE=emulator or nothing: other stores are named by STORE_URL)
 endif

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.service import FUNCTIONS, free_port, serving
+from support.ports import free_port
+from support.service import FUNCTIONS, serving
 
 pytestmark = pytest.mark.service
 

@@ -2,8 +2,8 @@
 
 As a script it runs one until interrupted, or for as long as a command takes:
 
-    python tests/support/emulator.py
-    python tests/support/emulator.py -- python functions/serve.py
+    PYTHONPATH=tests python -m support.emulator
+    PYTHONPATH=tests python -m support.emulator -- python functions/serve.py
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
+
+from support.ports import free_port
 
 JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
@@ -134,12 +135,6 @@ def find_jar() -> Path:
         " (apt-get install google-cloud-cli-firestore-emulator), or name a jar of it in"
         " FIRESTORE_EMULATOR_JAR"
     )
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _candidates() -> Iterator[Path]:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,14 +10,10 @@ from pathlib import Path
 
 import httpx
 
+from support.ports import free_port
+
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 START_SECONDS = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Service:
