@@ -1,13 +1,14 @@
 """The local launcher behind `make run`: the production entry point, with an issuer of its own.
 
-Sets what a laptop has no cloud for, says how to talk to the service, and hands over to
-functions-framework, which is what Cloud Run starts too.
+Sets what a laptop has no cloud for, starts a retriever beside it where one is wanted, says how to
+talk to the service, and hands over to functions-framework, which is what Cloud Run starts too.
 """
 
 import argparse
 import asyncio
 import os
 import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,12 +28,16 @@ EXAMPLE_MODEL = "gpt-4.1-mini"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8080")))
+    parser.add_argument("--retriever-port", type=int, help="start a retriever there, and use it")
     parser.add_argument("--reset", action="store_true", help="empty the local store and leave")
     arguments = parser.parse_args()
     if arguments.reset:
         reset(Settings())
         return
     prepare(arguments.port)
+    if arguments.retriever_port and "retriever_url" not in Settings().model_fields_set:
+        os.environ["RETRIEVER_URL"] = f"http://127.0.0.1:{arguments.retriever_port}"
+        start_retriever(arguments.retriever_port)
     settings = Settings()
     print(greeting(settings, arguments.port), flush=True)
     command = ["--target=gateway", f"--source={SOURCE}", f"--port={arguments.port}", "--asgi"]
@@ -50,6 +55,20 @@ def prepare(port: int) -> None:
         os.environ["GOOGLE_CERTS_URL"] = f"http://127.0.0.1:{port}/development/certs"
 
 
+def start_retriever(port: int) -> None:
+    """A process of its own, which ends with this one: when the pipe that it reads is closed.
+
+    The other end stays open in whatever this process becomes.
+    """
+    theirs, ours = os.pipe()
+    os.set_inheritable(ours, True)
+    options = ["--embedded", "--until-stdin-ends", "--host=127.0.0.1", f"--port={port}"]
+    command = [sys.executable, "-m", "retriever", "serve", *options]
+    quiet = {"OMP_WAIT_POLICY": "passive"}  # threads that spin would take the gateway's cores
+    subprocess.Popen(command, stdin=theirs, env={**quiet, **os.environ})  # noqa: S603  our own module
+    os.close(theirs)
+
+
 def greeting(settings: Settings, port: int) -> str:
     """What is printed before the service starts: the request ends it, ready to paste."""
     url = f"http://127.0.0.1:{port}"
@@ -60,6 +79,7 @@ def greeting(settings: Settings, port: int) -> str:
     named = "any name will do" if preview else f"an example: {url}/v1/models lists the upstream's"
     return f"""memory-ops is starting on {url}
   data      {store_of(settings)}
+  retriever {retriever_of(settings)}
   upstream  {upstream}
   model     {model} ({named})
   sign-in   {origin}
@@ -96,6 +116,12 @@ def store_of(settings: Settings) -> str:
     if emulator and settings.store_url.startswith("firestore:"):
         return f"{settings.store_url} in the emulator at {emulator}, gone when it stops"
     return str(data_file(settings) or settings.store_url)
+
+
+def retriever_of(settings: Settings) -> str:
+    if settings.retriever_url == "lexical:":
+        return "none: memories are ranked by the words they share with the question"
+    return f"{settings.retriever_url} (by shared words until it is ready)"
 
 
 def data_file(settings: Settings) -> Path | None:

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from gateway.retrieval.lexical import LexicalRanker
+from gateway.retrieval.remote import RemoteRanker
 from gateway.settings import Settings
-from gateway.wiring import documents_from
+from gateway.wiring import documents_from, ranker_from
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,6 +46,14 @@ def test_a_dotenv_file_is_read(tmp_path: Path) -> None:
             "lets anyone in",
         ),
         ({"API_KEYS": "k"}, "would be lost"),
+        (
+            {
+                "API_KEYS": "k",
+                "STORE_URL": "firestore://p/d",
+                "RETRIEVER_URL": "http://127.0.0.1:9000",
+            },
+            "in the clear",
+        ),
     ],
 )
 def test_production_refuses_what_is_not_safe(
@@ -59,6 +69,8 @@ def test_production_refuses_what_is_not_safe(
 def test_a_secret_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "me:canary")
     monkeypatch.setenv("UPSTREAM_API_KEY", "canary")
+    monkeypatch.setenv("MODAL_KEY", "canary")
+    monkeypatch.setenv("MODAL_SECRET", "canary")
     assert "canary" not in repr(Settings())
 
 
@@ -75,6 +87,18 @@ def test_every_setting_is_in_the_readme() -> None:
 def test_a_store_url_we_do_not_know_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"STORE_URL|synchronous"):
         documents_from(url)
+
+
+def test_the_url_says_who_ranks() -> None:
+    assert isinstance(ranker_from(Settings()), LexicalRanker)
+    remote = Settings(retriever_url="https://user--retriever.modal.run")
+    assert isinstance(ranker_from(remote), RemoteRanker)
+
+
+@pytest.mark.parametrize("url", ["", "lexical", "gpu:", "http://gpu.test", "https://"])
+def test_a_retriever_url_we_do_not_know_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="RETRIEVER_URL"):
+        ranker_from(Settings(retriever_url=url))
 
 
 def test_the_example_names_every_setting_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 import orjson
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -72,7 +73,8 @@ def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
 class RequestScope:
     """Gives each request its id, and logs one line at its end.
 
-    The line holds no text, token or key: method, the route's pattern, status, milliseconds.
+    The line holds no text, token or key: method, the route's pattern, status, milliseconds, and
+    who ranked where a prompt was made.
     """
 
     def __init__(self, app: ASGIApp, timer: Callable[[], float] = time.perf_counter) -> None:
@@ -83,13 +85,14 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = self._timer(), 0
+        started, status, retriever = self._timer(), 0, ""
         request_id = request_id_of(Request(scope))
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, retriever
             if message["type"] == "http.response.start":
                 status = message["status"]
+                retriever = Headers(raw=message.get("headers", ())).get("x-memory-retriever", "")
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
@@ -99,9 +102,11 @@ class RequestScope:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            self._log(scope, request_id, status, self._timer() - started)
+            self._log(scope, request_id, status, retriever, self._timer() - started)
 
-    def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _log(
+        self, scope: Scope, request_id: str, status: int, retriever: str, seconds: float
+    ) -> None:
         route = scope.get("route")
         level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
         line = {
@@ -112,6 +117,7 @@ class RequestScope:
             "endpoint": getattr(route, "path", "unmatched"),
             "status": status,
             "duration_ms": round(seconds * 1000, 2),
+            **({"retriever": retriever} if retriever else {}),
         }
         logger.log(level, orjson.dumps(line).decode())
 

@@ -66,7 +66,13 @@ class Settings(BaseSettings):
     max_memory_mb: int = Field(100, ge=1)
 
     # Memory
-    retriever_url: Literal["lexical:"] = "lexical:"
+    retriever_url: str = "lexical:"
+    retriever_deadline_seconds: float = Field(2.0, gt=0, le=600)
+    retriever_window_tokens: int = Field(2000, ge=1)
+    retriever_max_tokens: int = Field(32_000, ge=1)
+    retriever_cache_seconds: float = Field(600.0, ge=0)
+    modal_key: SecretStr = SecretStr("")
+    modal_secret: SecretStr = SecretStr("")
     memory_token_budget: int = Field(2000, ge=0)
     memory_recent_turns: int = Field(6, ge=1, le=MAX_RECENT_TURNS)
     memory_compress_above_tokens: int = Field(3000, ge=0)
@@ -139,6 +145,8 @@ class Settings(BaseSettings):
             raise ValueError("DEVELOPMENT_ISSUER lets anyone in: never in production")
         if self.store_url.startswith("sqlite:"):
             raise ValueError("STORE_URL=sqlite: would be lost with the instance: use firestore://")
+        if not self.retriever_url.startswith(("lexical:", "https://")):
+            raise ValueError("RETRIEVER_URL would carry memories in the clear: use https://")
         return self
 
     @property

@@ -19,6 +19,7 @@ from gateway.chat.economics import Prices
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
 from gateway.chat.pipeline import Pipeline
+from gateway.chat.prefills import Prefills
 from gateway.chat.prompt import OPENING
 from gateway.chat.threads import Threads
 from gateway.documents.base import Documents
@@ -41,6 +42,10 @@ from gateway.portability.export import Export
 from gateway.retention.decisions import Policy
 from gateway.retention.schedule import sweep_regularly
 from gateway.retention.sweep import Sweep
+from gateway.retrieval.base import Ranker
+from gateway.retrieval.lexical import LexicalRanker
+from gateway.retrieval.remote import RemoteOptions, RemoteRanker
+from gateway.retrieval.tier import Tier
 from gateway.routes.chat import chat_routes
 from gateway.routes.cleanup import Cleanup
 from gateway.routes.development import development_routes
@@ -60,6 +65,9 @@ from gateway.upstream.preview import PreviewUpstream
 
 VERSION = "0.1.0"
 MEGABYTE = 1_000_000
+RANKINGS_AT_ONCE = (
+    256  # of one instance; what waits for a connection beyond them, its deadline ends
+)
 
 
 def build(settings: Settings) -> Starlette:
@@ -102,8 +110,8 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
     log = MessageLog(documents, clock, randomness)
     threads = Threads(documents, log, randomness)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
-    options = _compression(settings)
-    compressor = Compressor(Recall(documents, cache), tokenizer, options, clock)
+    options, ranker = _compression(settings), ranker_from(settings)
+    compressor = Compressor(Recall(documents, cache), ranker, tokenizer, options, clock)
     claims, sizes = Claims(documents, clock), Sizes()
     finisher = Finisher(
         log,
@@ -117,7 +125,16 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
         upstream.answers_are_memories,
     )
     pipeline = Pipeline(
-        limiter, threads, compressor, claims, upstream, finisher, sizes, clock, randomness
+        limiter,
+        threads,
+        compressor,
+        claims,
+        upstream,
+        finisher,
+        Prefills(ranker),
+        sizes,
+        clock,
+        randomness,
     )
     desk = CompressionDesk(limiter, threads, compressor, clock, randomness)
     memory = MemoryRoutes(
@@ -142,7 +159,7 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
         *memory.routes(),
         *messages.routes(),
         *export_routes(door, Export(documents)),
-        *erasure_routes(door, Erasure(documents, clock, settings.backup_retention_days)),
+        *erasure_routes(door, Erasure(documents, ranker, clock, settings.backup_retention_days)),
         *Models(door, Catalogue(upstream, documents, clock)).routes(),
         *_development(settings),
     ]
@@ -171,6 +188,27 @@ def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Toke
         settings.request_timeout_seconds,
         settings.upstream_timeout_seconds,
     )
+
+
+def ranker_from(settings: Settings) -> Ranker:
+    """`lexical:`, or the GPU tier at a URL, with a client and connections of its own."""
+    if settings.retriever_url == "lexical:":
+        return LexicalRanker(settings.memory_score_floor)
+    tier = Tier(
+        settings.retriever_url,
+        make_client(max_connections=RANKINGS_AT_ONCE),
+        settings.modal_key.get_secret_value(),
+        settings.modal_secret.get_secret_value(),
+    )
+    options = RemoteOptions(
+        deadline_seconds=settings.retriever_deadline_seconds,
+        window_tokens=settings.retriever_window_tokens,
+        max_tokens=settings.retriever_max_tokens,
+        small_tokens=settings.memory_compress_above_tokens,
+        cache_seconds=settings.retriever_cache_seconds,
+        floor=settings.memory_score_floor,
+    )
+    return RemoteRanker(tier, options, time.monotonic)
 
 
 def _door(settings: Settings, client: httpx.AsyncClient) -> Authenticator:
@@ -227,7 +265,6 @@ def _compression(settings: Settings) -> CompressionOptions:
         compress_above_tokens=settings.memory_compress_above_tokens,
         scope=settings.memory_scope,
         top_k=settings.top_k,
-        floor=settings.memory_score_floor,
         prices=_prices(settings),
     )
 

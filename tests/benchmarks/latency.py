@@ -48,6 +48,7 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.intake import Given, Intake
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache, Recall
+from gateway.retrieval.lexical import LexicalRanker
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from support.service import Service, serving
 
@@ -271,7 +272,7 @@ class Steps:
         self._log = MessageLog(self._documents, time.time, randomness)
         recall = Recall(self._documents, IndexCache(INDEX_BYTES))
         options = CompressionOptions()
-        self._compressor = Compressor(recall, RsBpeTokenizer(), options, time.time)
+        self._compressor = Compressor(recall, LexicalRanker(), RsBpeTokenizer(), options, time.time)
 
     async def tell_past(self) -> None:
         counts = self._compressor.count(self._history)

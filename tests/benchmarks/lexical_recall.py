@@ -28,9 +28,9 @@ from typing import Any
 from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 
 from gateway.retrieval import lexical
-from gateway.retrieval.base import Chunk, Passage, Scored
+from gateway.retrieval.base import FLOOR, Chunk, Passage, Scored
 from gateway.retrieval.lexical import LexicalIndex, rank
-from gateway.retrieval.selection import FLOOR, select
+from gateway.retrieval.selection import select
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 
 SETS = ("locomo", "beam")

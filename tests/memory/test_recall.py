@@ -8,7 +8,7 @@ from gateway.memory.recall import MAX_READ, IndexCache, Recall, Scope, chunks
 from gateway.memory.records import Record
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
 from gateway.portability.erasure import Erasure
-from gateway.retrieval.lexical import LexicalIndex
+from gateway.retrieval.lexical import LexicalIndex, LexicalRanker
 from support.memories import ALICE, BOB, NOON, Scribe, record
 
 MEGABYTE = 1_000_000
@@ -168,4 +168,4 @@ async def test_a_segment_that_begins_anew_after_an_erasure_is_read_anew(
         found = await recall.candidates(ALICE, loaded, "vault", "user", scribe.clock())
         texts = {passage.text for chunk in found.chunks for passage in chunk.passages}
         assert texts == {said_before, "Noted."}
-        await Erasure(documents, scribe.clock, backup_days=0).erase(ALICE)
+        await Erasure(documents, LexicalRanker(), scribe.clock, backup_days=0).erase(ALICE)

@@ -19,6 +19,7 @@ from gateway.memory.segments import Segment
 from gateway.memory.storage import read_segment, segment_path
 from gateway.memory.upgrades import SCHEMA, NewerSchema, current
 from gateway.portability.erasure import Erasure
+from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.terms import terms
 from support.memories import ALICE, NOON, Scribe
 
@@ -137,7 +138,7 @@ async def test_a_memory_of_schema_1_can_be_erased(
 ) -> None:
     await told(scribe)
     await as_of_schema_1(documents, first=True)
-    receipt = await Erasure(documents, lambda: NOON, backup_days=7).erase(ALICE)
+    receipt = await Erasure(documents, LexicalRanker(), lambda: NOON, backup_days=7).erase(ALICE)
     assert (receipt.epoch, receipt.sessions) == (1, 1)
     assert receipt.messages_in_segments > 0
     assert await schemas(documents) == {SCHEMA}

@@ -11,11 +11,13 @@ from gateway.memory.growth import Addition
 from gateway.memory.heads import Owner
 from gateway.memory.records import owner_path
 from gateway.portability.erasure import COLLECTIONS, Erasure
+from gateway.retrieval.base import Forgotten
+from gateway.retrieval.lexical import LexicalRanker
 from support.memories import ALICE, BOB, Scribe
 
 
 def erasure(documents: Documents) -> Erasure:
-    return Erasure(documents, lambda: 1_000.0, backup_days=7)
+    return Erasure(documents, LexicalRanker(), lambda: 1_000.0, backup_days=7)
 
 
 async def tell(scribe: Scribe, session: str, turns: int) -> None:
@@ -52,6 +54,29 @@ async def test_two_thousand_turns_take_under_a_hundred_deletes(
     documents.reset()
     await erasure(documents).erase(ALICE)
     assert 0 < documents.operations.deletes < 100
+
+
+class Forgetful(LexicalRanker):
+    """A ranker that is told to forget, and what is stored when it is."""
+
+    def __init__(self, documents: Documents) -> None:
+        super().__init__()
+        self._documents = documents
+        self.left: list[Document] | None = None
+
+    async def forget(self, owner: str) -> Forgotten:
+        self.left = await left(self._documents, owner)
+        return Forgotten(forgotten=False, horizon_seconds=600.0)
+
+
+async def test_the_ranker_is_told_once_nothing_can_be_read_any_more(
+    documents: Documents, scribe: Scribe
+) -> None:
+    await tell(scribe, "s1", 3)
+    ranker = Forgetful(documents)
+    receipt = await Erasure(documents, ranker, lambda: 1_000.0, backup_days=7).erase(ALICE)
+    assert ranker.left == []
+    assert receipt.retriever == Forgotten(forgotten=False, horizon_seconds=600.0)
 
 
 class Failing:

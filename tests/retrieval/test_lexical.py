@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.retrieval.base import Chunk, Scored
+from gateway.retrieval.base import FLOOR, Chunk, Scored
 from gateway.retrieval.lexical import BORROWED, K1, THIN, YOUNG, B, LexicalIndex, rank
-from gateway.retrieval.selection import FLOOR
 from gateway.retrieval.terms import terms
 from retrieval.passages import chunk, monologue, passage
 
@@ -123,12 +122,14 @@ def test_a_pasted_document_is_a_query_too() -> None:
 def test_an_index_knows_what_it_weighs() -> None:
     rng = random.Random(5)
     texts = ["".join(chr(rng.randrange(0x4E00, 0x5200)) for _ in range(99)) for _ in range(99)]
-    LexicalIndex(alone(*texts))  # interns the terms: Python's table of them grows now, if it must
-    tracemalloc.start()
-    index = LexicalIndex(alone(*texts))
-    kept = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert 0.7 < index.bytes / kept < 1.4
+    ratios = []
+    for _ in range(4):  # one of them may make Python's table of interned strings grow
+        tracemalloc.start()
+        index = LexicalIndex(alone(*texts))
+        ratios.append(index.bytes / tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        del index
+    assert 0.7 < max(ratios) < 1.4
 
 
 @given(TEXTS, st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join), st.data())

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.retrieval.base import Passage, Scored
-from gateway.retrieval.selection import RELATIVE, Selected, select
+from gateway.retrieval.base import RELATIVE, Passage, Scored
+from gateway.retrieval.selection import Selected, select
 from retrieval.passages import chunk, passage
 
 

@@ -21,6 +21,7 @@ from gateway.limits.base import Limits
 from gateway.limits.limiter import Limiter
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import Candidates, IndexCache, Recall
+from gateway.retrieval.lexical import LexicalRanker
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from support.chats import (
     Json,
@@ -171,6 +172,7 @@ async def test_what_goes_wrong_gives_the_messages_back_unchanged(
         Threads(documents, log, randomness),
         Compressor(
             BrokenRecall(documents, IndexCache(1_000_000)),
+            LexicalRanker(),
             RsBpeTokenizer("o200k_base"),
             CompressionOptions(),
             lambda: NOW,

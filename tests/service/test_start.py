@@ -72,6 +72,9 @@ def test_production_refuses_to_start_unsafely(
         ({"UPSTREAM_BASE": "ftp://example.test"}, "upstream base"),
         ({"STORE_URL": "postgres://hunter2@example.test/db"}, "STORE_URL"),
         ({"API_KEYS": "alice:sk-one,bob:sk-one"}, "API key"),
+        ({"RETRIEVER_URL": "http://hunter2@gpu.test"}, "RETRIEVER_URL"),
+        ({"RETRIEVER_URL": "https://gpu.test", "MODAL_KEY": "hunter2"}, "MODAL_SECRET"),
+        ({"RETRIEVER_DEADLINE_SECONDS": "0"}, "retriever_deadline_seconds"),
     ],
     ids=str,
 )

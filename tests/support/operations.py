@@ -16,6 +16,7 @@ from gateway.chat.compression import CompressionOptions, Compressor
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
 from gateway.chat.pipeline import Call, Pipeline
+from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
 from gateway.chat.wire import parse_chat
 from gateway.documents.metered import MeteredDocuments, Operations
@@ -30,6 +31,7 @@ from gateway.memory.records import Record, new_id
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
 from gateway.portability.erasure import Erasure
 from gateway.portability.export import Export
+from gateway.retrieval.lexical import LexicalRanker
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.base import UpstreamRequest, UpstreamResponse
 from support.memories import ALICE, Scribe
@@ -78,7 +80,8 @@ class Gateway:
         limiter = Limiter(documents, clock, granted, "closed", Random(7))
         threads = Threads(documents, self.log, randomness)
         recall = Recall(documents, IndexCache(CACHE_BYTES))
-        compressor = Compressor(recall, tokenizer, CompressionOptions(), clock)
+        ranker = LexicalRanker()
+        compressor = Compressor(recall, ranker, tokenizer, CompressionOptions(), clock)
         finisher = Finisher(
             self.log,
             limiter,
@@ -91,11 +94,20 @@ class Gateway:
             answers_are_memories=True,
         )
         self._pipeline = Pipeline(
-            limiter, threads, compressor, claims, Terse(), finisher, sizes, clock, randomness
+            limiter,
+            threads,
+            compressor,
+            claims,
+            Terse(),
+            finisher,
+            Prefills(ranker),
+            sizes,
+            clock,
+            randomness,
         )
         self._desk = CompressionDesk(limiter, threads, compressor, clock, randomness)
         self.receipts = Receipts(documents)
-        self.erasure = Erasure(documents, clock, BACKUP_DAYS)
+        self.erasure = Erasure(documents, ranker, clock, BACKUP_DAYS)
         self.edits = Edits(documents, Random(7), tokenizer.count)
         self._export = Export(documents)
 

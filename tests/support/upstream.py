@@ -249,7 +249,9 @@ def closed_port() -> int:
 class LoopbackUpstream:
     """Answers from the queue of a path first, then from `default` (`echo` unless changed)."""
 
-    def __init__(self, default: Script = echo, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, default: Script = echo, tls: ssl.SSLContext | None = None, *, port: int = 0
+    ) -> None:
         self.default = default
         self._tls = tls
         self.requests: list[Recorded] = []
@@ -257,7 +259,8 @@ class LoopbackUpstream:
         self.connections_closed = 0
         self.connections_aborted = 0
         """Connections whose client left before it had the whole answer."""
-        self.port = 0
+        self.port = port
+        """0 takes one that is free; another is for what comes back where it was."""
         self._queues: dict[str, deque[Script]] = {}
         self._changes: list[Signal] = []
         self._ready = Signal()
@@ -327,7 +330,7 @@ class LoopbackUpstream:
         def connection() -> _Protocol:
             return _Protocol(self._converse, tasks)
 
-        server = await loop.create_server(connection, "127.0.0.1", 0, ssl=self._tls)
+        server = await loop.create_server(connection, "127.0.0.1", self.port, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await asyncio.wrap_future(self._stop._waiter())

@@ -1,6 +1,6 @@
 """Steps 3 and 4 of a turn: recall what could matter, select under the budget, lay the prompt out.
 
-Knows the retriever and the memory, no upstream and no limits.
+Knows the ranker's port and the memory, no upstream and no limits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,7 @@ from gateway.chat.conversation import (
     items_of,
     query_of,
     repeated_block,
+    upcoming,
 )
 from gateway.chat.economics import Money, Prices, compare
 from gateway.chat.prompt import (
@@ -28,14 +29,14 @@ from gateway.chat.prompt import (
 from gateway.chat.wire import INSTRUCTIONS, Message, count_extras, count_message, text_of
 from gateway.memory.heads import Head
 from gateway.memory.recall import Candidates, Recall, Scope
-from gateway.retrieval.base import Scored
-from gateway.retrieval.lexical import LexicalIndex, rank
-from gateway.retrieval.selection import FLOOR, select
+from gateway.retrieval.base import Passage, Question, Ranker, Ranking
+from gateway.retrieval.lexical import LexicalIndex
+from gateway.retrieval.selection import select
 from gateway.tokens.base import Tokenizer
 
 LINE_OVERHEAD_TOKENS = 36  # id, date, role and JSON around one quoted text; a test holds it
 
-Status = Literal["hit", "miss", "off"]
+Status = Literal["hit", "miss", "off", "degraded", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,16 @@ class CompressionOptions:
     compress_above_tokens: int = 3000
     scope: Scope = "user"
     top_k: int = 64
-    floor: float = FLOOR
     prices: Prices | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What goes to the upstream and how it came about. Tokens are counted, never guessed."""
+    """What goes to the upstream and how it came about. Tokens are counted, never guessed.
+
+    `upcoming` is the session as it is about to be stored, where the ranker had better read it
+    before the next turn.
+    """
 
     messages: Sequence[Message]
     changed: bool = False
@@ -65,6 +69,7 @@ class Prompt:
     latency_seconds: float = 0.0
     money: Money | None = None
     layout: Mapping[str, int] = field(default_factory=dict)
+    upcoming: Sequence[Passage] = ()
 
     @property
     def tokens_saved(self) -> int:
@@ -76,11 +81,13 @@ class Compressor:
     def __init__(
         self,
         recall: Recall,
+        ranker: Ranker,
         tokenizer: Tokenizer,
         options: CompressionOptions,
         clock: Callable[[], float],
     ) -> None:
         self._recall = recall
+        self._ranker = ranker
         self._tokenizer = tokenizer
         self._clock = clock
         self.options = options
@@ -130,14 +137,17 @@ class Compressor:
             )
         indexes = [*found.indexes, cut_index(conversation, layout, now)]
         indexes = [index for index in indexes if index.chunks]
-        lines = self._selected(layout, indexes, query)
+        ranking = await self._ranked(conversation, layout, indexes, query)
+        lines = self._selected(layout, ranking)
         prompt = self._prompt(conversation, layout, before, render(lines) if lines else "")
         return replace(
             prompt,
+            status=ranking.shortfall or prompt.status,
             lines=lines,
             layout={**prompt.layout, "remembered": len(lines)},
-            retriever="lexical; reason=configured" if indexes else "none; reason=no-memory",
+            retriever=ranking.retriever,
             segments_skipped=found.skipped,
+            upcoming=upcoming(conversation, now) if ranking.warms else (),
         )
 
     def _tokens_before(self, conversation: Conversation, items: Sequence[Item]) -> int:
@@ -175,19 +185,36 @@ class Compressor:
         )
         return money.before <= money.after
 
-    def _selected(self, layout: Layout, indexes: Sequence[LexicalIndex], query: str) -> list[Line]:
-        if not indexes or not query:
-            return []
-        ranked = rank(query, indexes)
+    async def _ranked(
+        self,
+        conversation: Conversation,
+        layout: Layout,
+        indexes: Sequence[LexicalIndex],
+        query: str,
+    ) -> Ranking:
+        if not indexes:
+            return Ranking((), "none; reason=no-memory")
+        if not query:
+            return Ranking((), "none; reason=no-question")
+        owner, epoch = conversation.owner, conversation.loaded.owner.epoch
+        question = Question(query, indexes, owner, epoch, _InHand(layout))
+        return await self._ranker.rank(question)
+
+    def _selected(self, layout: Layout, ranking: Ranking) -> list[Line]:
+        in_hand, scale = _InHand(layout), ranking.scale
+        passages = (passage for one in ranking.scored for passage in one.chunk.passages)
         selected = select(
-            ranked,
+            ranking.scored,
             budget_tokens=self.options.token_budget,
             top_k=self.options.top_k,
-            floor=self.options.floor,
-            exclude=_in_hand(layout, ranked),
+            floor=scale.floor,
+            relative=scale.relative,
+            cost_power=scale.cost_power,
+            exclude={passage.id for passage in passages if in_hand(passage)},
             overhead_tokens=LINE_OVERHEAD_TOKENS,
         )
-        return [Line(one.passage, one.score, one.rank) for one in selected]
+        ranks = ranking.ranks
+        return [Line(o.passage, o.score, o.rank, ranks.get(o.passage.id, {})) for o in selected]
 
     def _prompt(
         self, conversation: Conversation, layout: Layout, before: int, block: str
@@ -225,9 +252,12 @@ class Compressor:
         )
 
 
-def _in_hand(layout: Layout, ranked: Sequence[Scored]) -> set[str]:
-    """Ids of messages that the prompt holds already, the same words in another session included."""
-    ids = {item.id for item in layout.kept if item.id}
-    texts = {text_of(item.message).strip() for item in layout.kept}
-    passages = (passage for one in ranked for passage in one.chunk.passages)
-    return ids | {passage.id for passage in passages if passage.text.strip() in texts}
+class _InHand:
+    """Whether the prompt holds a message already, the same words in another session included."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._ids = {item.id for item in layout.kept if item.id}
+        self._texts = {text_of(item.message).strip() for item in layout.kept}
+
+    def __call__(self, passage: Passage) -> bool:
+        return passage.id in self._ids or passage.text.strip() in self._texts

@@ -8,7 +8,8 @@ from gateway.chat.threads import Spoken, aligned, hash_of
 from gateway.chat.wire import INSTRUCTIONS, ChatRequest, Message, message_of, text_of
 from gateway.memory.alignment import Alignment
 from gateway.memory.growth import Loaded
-from gateway.memory.records import Record
+from gateway.memory.recall import chunks
+from gateway.memory.records import INSTANT_SECONDS, Record
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
 
@@ -105,12 +106,26 @@ def cut_index(conversation: Conversation, layout: Layout, now: float) -> Lexical
     """Messages cut out of the request that no memory holds yet, as chunks like remembered ones."""
     stored = set(conversation.alignment.matched.values())
     stored |= {record.id for record in conversation.loaded.head.branch()}
-    chunks: list[list[Passage]] = []
+    runs: list[list[Passage]] = []
     for item in layout.cut:
         text = text_of(item.message)
         if text and item.id and item.id not in stored:
-            if not chunks or item.role == "user":
-                chunks.append([])
+            if not runs or item.role == "user":
+                runs.append([])
             session = conversation.loaded.head.key
-            chunks[-1].append(Passage(item.id, session, item.role, text, item.tokens, now))
-    return LexicalIndex([Chunk(tuple(passages)) for passages in chunks])
+            runs[-1].append(Passage(item.id, session, item.role, text, item.tokens, now))
+    return LexicalIndex([Chunk(tuple(passages)) for passages in runs])
+
+
+def upcoming(conversation: Conversation, now: float) -> list[Passage]:
+    """The session's rankable messages as the next turn will recall them, but for the answer."""
+    head = conversation.loaded.head
+    kept = [passage for chunk in chunks(head.tail, now) for passage in chunk.passages]
+    asked = []
+    for i in conversation.alignment.new:
+        message, position = conversation.said[i].message, conversation.said[i].position
+        role, text = conversation.said[i].role, text_of(message)
+        if text:
+            tokens, at = conversation.tokens[position], now + i * INSTANT_SECONDS
+            asked.append(Passage(conversation.ids[i], head.key, role, text, tokens, at))
+    return [*kept, *asked]

@@ -13,6 +13,7 @@ from gateway.chat.conversation import conversation_of
 from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
 from gateway.chat.outgoing import body_of
+from gateway.chat.prefills import Prefills
 from gateway.chat.relay import Relay
 from gateway.chat.replies import (
     Reply,
@@ -66,6 +67,7 @@ class Pipeline:
         claims: Claims,
         upstream: Upstream,
         finisher: Finisher,
+        prefills: Prefills,
         sizes: Sizes,
         clock: Callable[[], float],
         randomness: Random,
@@ -76,6 +78,7 @@ class Pipeline:
         self._claims = claims
         self._upstream = upstream
         self._finisher = finisher
+        self._prefills = prefills
         self._sizes = sizes
         self._clock = clock
         self._randomness = randomness
@@ -104,7 +107,8 @@ class Pipeline:
         try:
             # 3. Recall what could matter, and 4. compress: select it under the budget.
             turn = await self._held(await self._with_prompt(turn, call, tokens))
-            # 5. Complete at the upstream, streamed or whole.
+            # 5. Complete at the upstream, streamed or whole; the ranker reads on meanwhile.
+            self._prefills.begin(turn)
             response = await self._upstream.send(self._outgoing(turn, call))
         except BaseException:
             await asyncio.shield(self._finisher.give_up(turn))

@@ -5,9 +5,8 @@ in blocks, so that the upstream's prompt cache keeps hitting between two moves. 
 are one data message right before the last user message, so that all before it is a stable prefix.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -39,20 +38,25 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One remembered message as it is quoted; `rank` 1 is the most relevant."""
+    """One remembered message as it is quoted; `rank` 1 is the most relevant.
+
+    `ranks` are those of each method, among all that could be remembered, where there were several.
+    """
 
     passage: Passage
     score: float
     rank: int
+    ranks: Mapping[str, int] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """As a receipt names it: never its text."""
-        return {
+        told: dict[str, Any] = {
             "id": self.passage.id,
             "score": round(self.score, 4),
             "rank": self.rank,
             "tokens": self.passage.tokens,
         }
+        return {**told, "ranks": dict(self.ranks)} if self.ranks else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ def render(lines: Sequence[Line]) -> str:
         orjson.dumps(
             {
                 "id": line.passage.id,
-                "date": date_of(line.passage.at),
+                "date": line.passage.date,
                 "role": line.passage.role,
                 "text": line.passage.text,
             }
@@ -142,13 +146,6 @@ def render(lines: Sequence[Line]) -> str:
         for line in lines
     ]
     return "\n".join([OPENING, NOTE, *quoted, CLOSING])
-
-
-def date_of(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-    except (OverflowError, ValueError, OSError):
-        return "unknown"
 
 
 def with_block(messages: Sequence[Message], block: str) -> list[Message]:

@@ -55,8 +55,11 @@ def cached_tokens(usage: Mapping[str, Any] | None) -> int:
 
 def _money(
     turn: Turn, completion: Completion, completion_tokens: int, prices: Prices | None
-) -> dict[str, float] | None:
-    """Dollars, net of the upstream's discount for cached tokens; the lexical order costs none."""
+) -> dict[str, float | None] | None:
+    """Dollars, net of the upstream's discount for cached tokens.
+
+    The lexical order costs none; what the GPU's costs is not known here.
+    """
     if prices is None or turn.prompt.money is None:
         return None
     usage = completion.usage or {}
@@ -69,5 +72,5 @@ def _money(
         "after": round(after, 8),
         "saved": round(before - after, 8),
         "completion": round(prices.cost(0, 0, completion_tokens), 8),
-        "retriever": 0.0,
+        "retriever": None if turn.prompt.retriever == "gpu" else 0.0,
     }

@@ -4,6 +4,9 @@ First the owner's document is emptied and marked in one write: from then on ever
 is refused, so nothing can be read half-erased or stored behind the erasure's back. Then its
 collections are deleted, page by page. Interrupted anywhere, the same call goes on. What stays is
 the owner's document with a count of erasures, to tell turns begun before from those begun after.
+
+The ranker is told too, as best it goes: it keeps what it read for a while, and the receipt says
+until when at the latest.
 """
 
 from collections.abc import Callable
@@ -13,6 +16,7 @@ from gateway.documents.base import Conflict, Create, Documents, Update
 from gateway.errors import Contested
 from gateway.memory.heads import Owner
 from gateway.memory.records import owner_path
+from gateway.retrieval.base import Forgotten, Ranker
 
 COLLECTIONS = (
     "sessions",
@@ -40,13 +44,19 @@ class ErasureReceipt:
     messages_in_segments: int
     sessions: int
     backups_until: float
+    retriever: Forgotten
 
 
 class Erasure:
     def __init__(
-        self, documents: Documents, clock: Callable[[], float], backup_days: float
+        self,
+        documents: Documents,
+        ranker: Ranker,
+        clock: Callable[[], float],
+        backup_days: float,
     ) -> None:
         self._documents = documents
+        self._ranker = ranker
         self._clock = clock
         self._backup_days = backup_days
 
@@ -58,6 +68,9 @@ class Erasure:
         for collection in COLLECTIONS:
             while deleted := await self._documents.delete_tree(f"{root}/{collection}", limit=PAGE):
                 documents += deleted
+        forgotten = await self._ranker.forget(
+            owner
+        )  # no turn reads any more, so none tells it anew
         now = self._clock()
         await self._documents.commit(
             Update(root, replace(marked, erasing=False).packed(), str(marked.version))
@@ -69,6 +82,7 @@ class Erasure:
             messages_in_segments=sum(segment.count for segment in before.segments),
             sessions=before.sessions,
             backups_until=now + self._backup_days * DAY_SECONDS,
+            retriever=forgotten,
         )
 
     async def _mark(self, root: str) -> tuple[Owner, Owner]:

@@ -1,6 +1,21 @@
-"""What is ranked: remembered messages, the chunks they form, and their scores."""
+"""The port of ranking, and what is ranked: remembered messages, the chunks they form, their scores.
 
-from dataclasses import dataclass
+Knows no way of ranking; a room that ranks imports this and nothing of another.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:  # the index is made of what stands here
+    from gateway.retrieval.lexical import LexicalIndex
+
+FLOOR = 0.08  # the best chunk's score below which nothing is relevant
+RELATIVE = 0.3  # of the best score: what a chunk must reach beside it
+COST_POWER = 0.25
+
+Shortfall = Literal["degraded", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +28,13 @@ class Passage:
     text: str
     tokens: int
     at: float
+
+    @property
+    def date(self) -> str:
+        try:
+            return datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d")
+        except (OverflowError, ValueError, OSError):
+            return "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +55,72 @@ class Scored:
     score: float
     passage_scores: tuple[float, ...]
     place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How scores of one ranking are to be read.
+
+    Below `floor` the best means nothing; beside it others must reach `relative` of it; a score is
+    worth less by its cost in tokens to the power of `cost_power`.
+    """
+
+    floor: float = FLOOR
+    relative: float = RELATIVE
+    cost_power: float = COST_POWER
+
+
+def _nothing(_: Passage) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query and the memory it is asked of.
+
+    `epoch` counts the owner's erasures. What `in_hand` holds true of stands in the prompt already:
+    it may be read with the rest, but proves nothing relevant.
+    """
+
+    query: str
+    indexes: Sequence["LexicalIndex"]
+    owner: str
+    epoch: int = 0
+    in_hand: Callable[[Passage], bool] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """`retriever` says who ranked, and why, as in `x-memory-retriever`; `shortfall`, that it was
+    not who should have. `ranks` are a message's by each method, where there were several.
+
+    `warms`: the next turn's ranking is faster if this session's newest messages are `prefill`ed.
+    """
+
+    scored: Sequence[Scored]
+    retriever: str
+    scale: Scale = Scale()
+    shortfall: Shortfall | None = None
+    ranks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    warms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Whether the ranker dropped what it keeps of an owner, and when even without that it will
+    have: what it was told last is gone `horizon_seconds` from now."""
+
+    forgotten: bool
+    horizon_seconds: float
+
+
+class Ranker(Protocol):
+    """Who orders memories by their relevance. None of these fails: what is away is told so."""
+
+    async def rank(self, question: Question) -> Ranking: ...
+
+    async def prefill(self, owner: str, epoch: int, passages: Sequence[Passage]) -> None:
+        """Read the end of `passages`, one index in its order, so that a later question finds it
+        read."""
+
+    async def forget(self, owner: str) -> Forgotten: ...

@@ -15,7 +15,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from sys import getsizeof, intern
 
-from gateway.retrieval.base import Chunk, Passage, Scored
+from gateway.retrieval.base import (
+    FLOOR,
+    Chunk,
+    Forgotten,
+    Passage,
+    Question,
+    Ranking,
+    Scale,
+    Scored,
+)
 from gateway.retrieval.terms import terms
 
 K1 = 1.2
@@ -147,6 +156,26 @@ def rank(query: str, indexes: Sequence[LexicalIndex], *, limit: int = MOST_RANKE
         i = bisect_right(starts, place) - 1
         ranked.append(indexes[i].scored(place - starts[i], scores[i], place))
     return ranked
+
+
+class LexicalRanker:
+    """Ranks by shared words alone; keeps nothing, so there is nothing to read ahead or forget."""
+
+    def __init__(self, floor: float = FLOOR) -> None:
+        self._scale = Scale(floor=floor)
+
+    async def rank(self, question: Question) -> Ranking:
+        return self.ordered(question, "configured")
+
+    def ordered(self, question: Question, reason: str) -> Ranking:
+        scored = rank(question.query, question.indexes)
+        return Ranking(scored, f"lexical; reason={reason}", self._scale)
+
+    async def prefill(self, owner: str, epoch: int, passages: Sequence[Passage]) -> None:
+        pass
+
+    async def forget(self, owner: str) -> Forgotten:
+        return Forgotten(forgotten=True, horizon_seconds=0.0)
 
 
 def _weights(query: str, indexes: Sequence[LexicalIndex], size: int) -> dict[str, float]:

@@ -10,13 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.retrieval.base import Passage, Scored
+from gateway.retrieval.base import COST_POWER, FLOOR, RELATIVE, Passage, Scored
 from gateway.retrieval.terms import words
 
-FLOOR = 0.08  # the best chunk's score below which nothing is relevant
-RELATIVE = 0.3  # of the best score: what a chunk must reach beside it
 WHOLE_SHARE = 8
-COST_POWER = 0.25
 SHINGLE_WORDS = 3
 NEAR = 0.9  # Jaccard similarity: one word changed among sixty
 
@@ -39,17 +36,21 @@ def select(
     budget_tokens: int,
     top_k: int,
     floor: float = FLOOR,
+    relative: float = RELATIVE,
+    cost_power: float = COST_POWER,
     exclude: Collection[str] = (),
     overhead_tokens: int = 0,
 ) -> list[Selected]:
     """At most `top_k` chunks' messages within `budget_tokens`, in time order, none twice.
 
     A message costs its tokens and `overhead_tokens`. Those whose ids are in `exclude` stay out and
-    lend their chunk no score. The order of `scored` does not matter.
+    lend their chunk no score. The order of `scored` does not matter; `floor`, `relative` and
+    `cost_power` are as in `Scale`.
     """
     basket = _Basket(budget_tokens, top_k, overhead_tokens)
     chunks = list(_lines(scored, frozenset(exclude)))
-    offers = _offers(chunks, _least(chunks, floor), budget_tokens, overhead_tokens)
+    least = _least(chunks, floor, relative)
+    offers = _offers(chunks, least, cost_power, budget_tokens, overhead_tokens)
     for offer in sorted(offers, key=_Offer.order):
         basket.take(offer)
     return _in_time_order(basket.lines)
@@ -151,14 +152,14 @@ def _lines(scored: Sequence[Scored], exclude: Collection[str]) -> Iterator[list[
             yield lines
 
 
-def _least(chunks: Sequence[list[_Line]], floor: float) -> float:
+def _least(chunks: Sequence[list[_Line]], floor: float, relative: float) -> float:
     """The score to reach: infinite when the best chunk is below the floor."""
     best = max((line.score for lines in chunks for line in lines), default=0.0)
-    return math.inf if best <= 0 or best < floor else RELATIVE * best
+    return math.inf if best <= 0 or best < floor else relative * best
 
 
 def _offers(
-    chunks: Iterable[list[_Line]], least: float, budget: int, overhead: int
+    chunks: Iterable[list[_Line]], least: float, cost_power: float, budget: int, overhead: int
 ) -> Iterator[_Offer]:
     for lines in chunks:
         whole = sum(_cost(line, overhead) for line in lines) * WHOLE_SHARE <= budget
@@ -166,7 +167,7 @@ def _offers(
             score = max(line.score for line in part)
             if score >= least:
                 cost = sum(_cost(line, overhead) for line in part)
-                yield _Offer(part, score / max(1, cost) ** COST_POWER)
+                yield _Offer(part, score / max(1, cost) ** cost_power)
 
 
 def _cost(line: _Line, overhead: int) -> int:

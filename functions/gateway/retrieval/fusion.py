@@ -1,0 +1,131 @@
+"""One order out of two: what shares words with the question, and what a model attends to. Pure.
+
+A model that is good enough ranks alone; another is fused with BM25 by reciprocal ranks. Cormack,
+Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning
+methods" (2009), https://doi.org/10.1145/1571941.1572114, with its k of 60.
+"""
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.retrieval.base import Chunk, Passage, Scale, Scored
+from gateway.retrieval.lexical import MOST_RANKED
+
+K = 60
+LEXICAL, REMOTE = "lexical", "gpu"
+
+# Reciprocal ranks fall slowly, by half in sixty ranks where BM25's scores do in ten: a message's
+# cost weighs less beside them. What one method alone knows may lie far below the best, however
+# relevant: how far down to go is left to the budget.
+FUSED = Scale(floor=0.0, relative=0.0, cost_power=0.08)
+ALONE = Scale(floor=0.0)
+
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Chunks best first, their scores from 0 to 1, and each message's rank by either method."""
+
+    scored: Sequence[Scored]
+    scale: Scale
+    ranks: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """`weight` is the remote order's beside the lexical one's of 1; None: it ranks alone. A best
+    score below its method's floor proves nothing relevant."""
+
+    weight: float | None
+    lexical_floor: float
+    remote_floor: float
+
+
+def fuse(
+    chunks: Sequence[Chunk],
+    lexical: Scores,
+    remote: Scores,
+    weighing: Weighing,
+    in_hand: Callable[[Passage], bool],
+) -> Fused:
+    """Rank `chunks` by both methods' scores of their messages, those `in_hand` left out.
+
+    Nothing is relevant unless one of the two methods says so.
+    """
+    passages = {
+        one.id: (one.at, place)
+        for place, chunk in enumerate(chunks)
+        for one in chunk.passages
+        if (one.id in lexical or one.id in remote) and not in_hand(one)
+    }
+    shared = {id: lexical[id] for id in passages if lexical.get(id, 0.0) > 0}
+    attended = {id: remote[id] for id in passages if id in remote}
+    scale = ALONE if weighing.weight is None else FUSED
+    if not _relevant(shared, attended, weighing):
+        return Fused((), scale, {})
+    by_words, by_model = _ranked(shared, passages), _ranked(attended, passages)
+    if weighing.weight is None:
+        scores = _stretched(attended, weighing.remote_floor)
+    else:
+        scores = _reciprocal([(1.0, by_words), (weighing.weight, by_model)])
+    ranks = {id: _named(by_words.get(id), by_model.get(id)) for id in passages}
+    return Fused(_scored(chunks, scores), scale, ranks)
+
+
+def _relevant(shared: Scores, attended: Scores, weighing: Weighing) -> bool:
+    by_words = bool(shared) and max(shared.values()) >= weighing.lexical_floor
+    return by_words or (bool(attended) and max(attended.values()) >= weighing.remote_floor)
+
+
+def _ranked(scores: Scores, passages: Mapping[str, tuple[float, int]]) -> dict[str, int]:
+    """Each message's rank, 1 the best; of equal ones the latest first."""
+    order = sorted(scores, key=lambda one: (scores[one], *passages[one], one), reverse=True)
+    return {id: rank for rank, id in enumerate(order, start=1)}
+
+
+def _reciprocal(orders: Sequence[tuple[float, Mapping[str, int]]]) -> dict[str, float]:
+    """The sum over all orders of weight / (K + rank), the best scaled to 1."""
+    sums: dict[str, float] = {}
+    for weight, ranks in orders:
+        for id, rank in ranks.items():
+            sums[id] = sums.get(id, 0.0) + weight / (K + rank)
+    best = max(sums.values(), default=0.0)
+    return {id: one / best for id, one in sums.items()} if best > 0 else {}
+
+
+def _stretched(scores: Scores, floor: float) -> dict[str, float]:
+    """Scores from the floor to the best, stretched to 0 to 1.
+
+    From the lowest one where all lie above the floor or none does.
+    """
+    best, lowest = max(scores.values(), default=0.0), min(scores.values(), default=0.0)
+    base = max(lowest, floor) if floor < best else lowest
+    span = best / 2 - base / 2  # halves: two finite numbers may lie further apart than one can be
+    if span <= 0:
+        return {id: 1.0 for id, score in scores.items() if score >= best}
+    return {id: (score / 2 - base / 2) / span for id, score in scores.items() if score > base}
+
+
+def _scored(chunks: Sequence[Chunk], scores: Scores) -> list[Scored]:
+    """The best chunks, equal ones latest first, as `lexical.rank` gives them."""
+    found: list[tuple[float, float, int]] = []
+    for place, chunk in enumerate(chunks):
+        score = max(scores.get(one.id, 0.0) for one in chunk.passages)
+        if score > 0:
+            found.append((score, chunk.passages[0].at, place))
+    return [
+        Scored(
+            chunks[place],
+            score,
+            tuple(scores.get(p.id, 0.0) for p in chunks[place].passages),
+            place,
+        )
+        for score, _, place in heapq.nlargest(MOST_RANKED, found)
+    ]
+
+
+def _named(by_words: int | None, by_model: int | None) -> dict[str, int]:
+    named = {LEXICAL: by_words, REMOTE: by_model}
+    return {name: rank for name, rank in named.items() if rank is not None}

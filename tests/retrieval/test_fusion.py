@@ -1,0 +1,121 @@
+"""Fusion: the model's order alone, or with BM25's by reciprocal ranks, and a gate before both."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.retrieval.base import Chunk, Passage
+from gateway.retrieval.fusion import Fused, K, Weighing, fuse
+from gateway.retrieval.selection import select
+from retrieval.passages import chunk, monologue, passage
+
+CHUNKS = monologue(*(f"text {i}" for i in range(6)))
+
+
+def fused(
+    lexical: dict[str, float],
+    remote: dict[str, float],
+    *,
+    weight: float | None = None,
+    floors: tuple[float, float] = (0.08, 0.5),
+    in_hand: Sequence[str] = (),
+    chunks: Sequence[Chunk] = CHUNKS,
+) -> Fused:
+    def held(one: Passage) -> bool:
+        return one.id in in_hand
+
+    return fuse(chunks, lexical, remote, Weighing(weight, *floors), held)
+
+
+def order(found: Fused) -> list[str]:
+    return [one.chunk.passages[0].id for one in found.scored]
+
+
+def test_a_model_that_ranks_alone_decides_alone() -> None:
+    found = fused({"m0": 0.9, "m1": 0.5}, {"m0": 0.6, "m1": 0.4, "m2": 0.9, "m3": 0.7})
+    assert order(found) == ["m2", "m3", "m0"]
+    assert [one.score for one in found.scored] == pytest.approx([1.0, 0.5, 0.25])
+
+
+def test_a_fused_model_adds_its_ranks_to_those_of_the_words() -> None:
+    found = fused({"m0": 0.9, "m1": 0.5}, {"m1": 0.9, "m2": 0.7}, weight=2.0)
+    best = 1 / (K + 2) + 2 / (K + 1)
+    assert order(found) == ["m1", "m2", "m0"]
+    assert [one.score for one in found.scored] == pytest.approx(
+        [1.0, (2 / (K + 2)) / best, (1 / (K + 1)) / best]
+    )
+
+
+@pytest.mark.parametrize("weight", [None, 0.2, 1.0, 5.0])
+def test_what_the_model_alone_knows_can_be_selected(weight: float | None) -> None:
+    found = fused({"m0": 0.9, "m1": 0.5}, {"m2": 0.9, "m3": 0.1}, weight=weight)
+    scale = found.scale
+    lines = select(
+        found.scored,
+        budget_tokens=100,
+        top_k=64,
+        floor=scale.floor,
+        relative=scale.relative,
+        cost_power=scale.cost_power,
+    )
+    assert "m2" in [line.passage.id for line in lines]
+
+
+@pytest.mark.parametrize("weight", [None, 1.0])
+def test_nothing_is_relevant_unless_one_of_the_two_says_so(weight: float | None) -> None:
+    assert fused({"m0": 0.07}, {"m1": 0.49}, weight=weight).scored == ()
+    assert order(fused({"m0": 0.08}, {"m1": 0.49}, weight=weight))
+    assert order(fused({"m0": 0.07}, {"m1": 0.5}, weight=weight))
+    assert fused({}, {}, weight=weight, floors=(0.0, 0.0)).scored == ()
+
+
+@pytest.mark.parametrize("weight", [None, 1.0])
+def test_what_the_prompt_holds_already_proves_nothing_relevant(weight: float | None) -> None:
+    lexical, remote = {"m0": 0.9, "m1": 0.01}, {"m0": 0.9, "m1": 0.1}
+    assert fused(lexical, remote, weight=weight, in_hand=["m0"]).scored == ()
+    assert "m0" not in order(fused(lexical, {"m1": 0.6}, weight=weight, in_hand=["m0"]))
+
+
+def test_each_methods_rank_is_told() -> None:
+    ranks = fused({"m0": 0.9, "m1": 0.5}, {"m1": 0.9, "m2": 0.7}, weight=1.0).ranks
+    assert ranks == {
+        "m0": {"lexical": 1},
+        "m1": {"lexical": 2, "gpu": 1},
+        "m2": {"gpu": 2},
+    }
+
+
+def test_of_equal_scores_the_later_ranks_first() -> None:
+    assert order(fused({}, {"m1": 0.7, "m4": 0.7, "m2": 0.7, "m0": 0.6})) == ["m4", "m2", "m1"]
+
+
+def test_a_chunk_scores_as_its_best_message() -> None:
+    pair = [chunk(passage("a", "a"), passage("b", "b")), chunk(passage("c", "c"))]
+    found = fused({}, {"a": 0.5, "b": 0.9, "c": 0.7}, chunks=pair)
+    assert [one.score for one in found.scored] == pytest.approx([1.0, 0.5])
+    assert found.scored[0].passage_scores == (0.0, 1.0)
+    assert [one.place for one in found.scored] == [0, 1]
+
+
+@pytest.mark.parametrize("scores", [(-1e308, 1e308), (1e308, 1e308), (0.0, 5e-324), (-3.0, -2.0)])
+def test_scores_of_any_size_stay_numbers(scores: tuple[float, float]) -> None:
+    found = fused({}, dict(zip(("m0", "m1"), scores, strict=True)), floors=(0.08, -1e308))
+    assert found.scored[0].score == 1.0
+    assert all(0 <= one.score <= 1 for one in found.scored)
+
+
+RATED = st.dictionaries(st.integers(0, 5).map("m{}".format), st.floats(0, 1))
+WEIGHTS = st.none() | st.floats(0, 10)
+
+
+@given(RATED, RATED, WEIGHTS)
+def test_fused_scores_run_from_0_to_1_and_the_best_is_1(
+    lexical: dict[str, float], remote: dict[str, float], weight: float | None
+) -> None:
+    found = fused(lexical, remote, weight=weight)
+    scores = [one.score for one in found.scored]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score <= 1 for score in scores)
+    assert not scores or scores[0] == pytest.approx(1.0)

@@ -1,0 +1,500 @@
+"""The GPU tier's ranker against a tier on loopback that answers, errs, lies, stalls or is gone."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.memory.records import owner_path
+from gateway.retrieval.base import Forgotten, Passage, Question, Ranking
+from gateway.retrieval.breaker import FIRST_PAUSE_SECONDS
+from gateway.retrieval.lexical import LexicalIndex, LexicalRanker
+from gateway.retrieval.remote import RemoteOptions, RemoteRanker, owner_key
+from gateway.retrieval.tier import MAX_ANSWER_BYTES, Tier, endpoint
+from gateway.upstream.openai import make_client
+from retrieval.passages import chunk, monologue, passage
+from retriever_contract.wire import MAX_QUERY_CHARACTERS
+from support.ports import free_port
+from support.retriever import (
+    HORIZON_SECONDS,
+    LoopbackRetriever,
+    chunks_of,
+    failure,
+    proxy_refusal,
+    texts_of,
+)
+from support.upstream import Answer, Gate, Recorded
+
+OWNER = "google:alice@example.test"
+SOON_SECONDS = 0.2
+KEY, SECRET = "wk-canary", "ws-canary"
+INDEX = LexicalIndex(monologue("The boat is called Vega.", "Rent is due.", "Rex likes apples."))
+QUESTION = Question("What does the dog like?", [INDEX], OWNER, epoch=3)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def retriever() -> Iterator[LoopbackRetriever]:
+    with LoopbackRetriever(attends_to="Rex") as running:
+        yield running
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with make_client() as made:
+        yield made
+
+
+Make = Callable[..., RemoteRanker]
+
+
+@pytest.fixture
+def make(retriever: LoopbackRetriever, client: httpx.AsyncClient, clock: Clock) -> Make:
+    def made(url: str = "", **options: Any) -> RemoteRanker:
+        tier = Tier(url or retriever.origin, client, KEY, SECRET)
+        return RemoteRanker(tier, RemoteOptions(**{"small_tokens": 0, **options}), clock)
+
+    return made
+
+
+def texts(ranking: Ranking) -> list[str]:
+    return [one.chunk.passages[0].text for one in ranking.scored]
+
+
+async def by_words(question: Question = QUESTION) -> Ranking:
+    return await LexicalRanker().rank(question)
+
+
+async def test_the_models_order_is_used(make: Make) -> None:
+    ranker = make()
+    ranking = await ranker.rank(QUESTION)
+    assert texts(ranking) == ["Rex likes apples."]
+    assert (ranking.retriever, ranking.shortfall, ranking.warms) == ("gpu", None, True)
+    assert ranking.ranks["m2"]["gpu"] == 1
+    assert ranker.outcomes == {"gpu": 1}
+
+
+async def test_a_model_with_a_weight_is_fused_with_the_words(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    retriever.facts["fusion_weight"] = 1.0
+    question = Question("Which boat?", [INDEX], OWNER)
+    ranking = await make().rank(question)
+    assert texts(ranking) == ["The boat is called Vega.", "Rent is due.", "Rex likes apples."]
+    assert ranking.ranks["m0"] == {"lexical": 1, "gpu": 3}
+    assert ranking.ranks["m2"] == {"gpu": 1}
+
+
+async def test_what_is_sent_names_nobody_and_says_how_long_there_is(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    await make(deadline_seconds=2.0).rank(QUESTION)
+    (request,) = retriever.asked("rank")
+    told = request.json
+    assert (told["version"], told["epoch"], told["queries"]) == (1, 3, [QUESTION.query])
+    assert 1000 < told["deadline_milliseconds"] < 2000
+    assert texts_of(request)[0] == "[1970-01-01] user: The boat is called Vega."
+    assert [one["id"] for one in chunks_of(request)] == ["m0", "m1", "m2"]
+    assert (request.headers["modal-key"], request.headers["modal-secret"]) == (KEY, SECRET)
+    assert "alice" not in request.body.decode()
+    assert told["owner"] == owner_key(OWNER) not in owner_path(OWNER)
+
+
+async def test_two_owners_never_share_a_key() -> None:
+    assert owner_key("a") != owner_key("b")
+
+
+async def test_without_a_credential_none_is_sent(
+    retriever: LoopbackRetriever, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    ranker = RemoteRanker(Tier(retriever.origin, client), RemoteOptions(small_tokens=0), clock)
+    await ranker.rank(QUESTION)
+    assert not [name for name in retriever.requests[0].headers if name.startswith("modal")]
+
+
+@pytest.mark.parametrize("query", ["字" * 9000 + " end", "\ud800 end"])
+async def test_of_a_query_that_does_not_fit_the_end_is_sent(
+    make: Make, retriever: LoopbackRetriever, query: str
+) -> None:
+    ranking = await make().rank(Question(query, [INDEX], OWNER))
+    (sent,) = retriever.asked("rank")[0].json["queries"]
+    assert ranking.retriever == "gpu"
+    assert sent.endswith(" end")
+    assert len(sent) <= MAX_QUERY_CHARACTERS
+
+
+async def test_a_small_memory_is_left_to_the_words(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    tokens = sum(one.tokens for each in INDEX.chunks for one in each.passages)
+    ranking = await make(small_tokens=tokens).rank(QUESTION)
+    assert ranking == Ranking((await by_words()).scored, "lexical; reason=small")
+    assert retriever.requests == []
+    assert (await make(small_tokens=tokens - 1).rank(QUESTION)).retriever == "gpu"
+
+
+async def test_one_message_that_is_too_large_is_not_sent(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    huge = LexicalIndex([chunk(passage("m0", "word", tokens=101))])
+    ranking = await make(max_tokens=100).rank(Question("word", [huge], OWNER))
+    assert (ranking.retriever, ranking.shortfall) == ("lexical; reason=too-large", "degraded")
+    assert retriever.requests == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (failure("loading"), "loading"),
+        (failure("unusable"), "failed"),
+        (failure("failed"), "failed"),
+        (failure("overloaded"), "overloaded"),
+        (failure("too_large"), "too-large"),
+        (failure("bad_request"), "refused"),
+        (failure("deadline"), "timeout"),
+        (failure("loading", 500), "failed"),
+        (failure("failed", 200), "invalid-answer"),
+        (proxy_refusal(), "refused"),
+        (Answer(307, {"location": "/v1/elsewhere"}), "refused"),
+        (Answer(302, {"location": "http://[broken"}), "refused"),
+        (Answer(404), "refused"),
+        (Answer(429), "overloaded"),
+        (Answer.html(502), "failed"),
+        (Answer.html(504), "timeout"),
+        (Answer.html(200), "invalid-answer"),
+        (Answer(204), "invalid-answer"),
+        (Answer(200), "invalid-answer"),
+        (Answer(200, {}, b"[" * 100_000), "invalid-answer"),
+        (Answer(200, {}, b"\xff\xfe{}"), "invalid-answer"),
+        (Answer(200, {}, b" " * (MAX_ANSWER_BYTES + 1)), "invalid-answer"),
+        (Answer(200, {"content-encoding": "gzip"}, b"\x1f\x8b\x08\x00"), "invalid-answer"),
+        (Answer.hang_up(), "unreachable"),
+        (Answer(head=b"SSH-2.0-OpenSSH_9.6\r\n"), "unreachable"),
+        (Answer(200, {"content-length": "99"}, b"{}", "cut"), "unreachable"),
+        (Answer(200, {}, b"{}", "reset"), "unreachable"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else f"{one.status}",
+)
+async def test_whatever_goes_wrong_the_words_rank_and_the_reason_is_told(
+    make: Make, retriever: LoopbackRetriever, answer: Answer, reason: str
+) -> None:
+    retriever.queue(answer, path="rank")
+    ranker = make()
+    ranking = await ranker.rank(QUESTION)
+    assert ranking.scored == (await by_words()).scored
+    assert ranking.retriever == f"lexical; reason={reason}"
+    assert ranking.shortfall == ("timeout" if reason == "timeout" else "degraded")
+    assert ranking.warms == (reason == "timeout")
+    assert ranker.outcomes == {reason: 1}
+    assert len(retriever.requests) == 1
+
+
+def other_ids(told: Any) -> None:
+    told["scores"][0][0]["id"] = "m9"
+
+
+def fewer(told: Any) -> None:
+    told["scores"][0].pop()
+
+
+def more(told: Any) -> None:
+    told["scores"][0].append({"id": "m9", "score": 1.0})
+
+
+def another_order(told: Any) -> None:
+    told["scores"][0].reverse()
+
+
+def no_list(told: Any) -> None:
+    told["scores"] = []
+
+
+def two_lists(told: Any) -> None:
+    told["scores"] *= 2
+
+
+def not_a_number(told: Any) -> None:
+    told["scores"][0][0]["score"] = float("nan")
+
+
+def infinite(told: Any) -> None:
+    told["scores"][0][0]["score"] = float("inf")
+
+
+def text_for_a_score(told: Any) -> None:
+    told["scores"][0][0]["score"] = "high"
+
+
+def another_version(told: Any) -> None:
+    told["version"] = 2
+
+
+def no_facts(told: Any) -> None:
+    del told["facts"]
+
+
+def a_floor_that_is_no_number(told: Any) -> None:
+    told["facts"]["floor"] = float("nan")
+
+
+def a_negative_weight(told: Any) -> None:
+    told["facts"]["fusion_weight"] = -1.0
+
+
+LIES = [
+    other_ids,
+    fewer,
+    more,
+    another_order,
+    no_list,
+    two_lists,
+    not_a_number,
+    infinite,
+    text_for_a_score,
+    another_version,
+    no_facts,
+    a_floor_that_is_no_number,
+    a_negative_weight,
+]
+
+
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
+async def test_a_tier_that_lies_is_not_believed(
+    make: Make, retriever: LoopbackRetriever, lie: Callable[[Any], None]
+) -> None:
+    def lying(request: Recorded) -> Answer:
+        told = retriever.ranking(request)
+        lie(told)
+        return Answer(200, {"content-type": "application/json"}, json.dumps(told).encode())
+
+    retriever.queue(lying, path="rank")
+    ranking = await make().rank(QUESTION)
+    assert ranking.retriever == "lexical; reason=invalid-answer"
+    assert ranking.scored == (await by_words()).scored
+
+
+async def test_a_field_from_the_future_is_ignored(make: Make, retriever: LoopbackRetriever) -> None:
+    retriever.facts["adapter_rank"] = 16
+    assert (await make().rank(QUESTION)).retriever == "gpu"
+
+
+@pytest.mark.parametrize("pieces", [[], [b"{"]], ids=["silence", "trickle"])
+async def test_past_the_deadline_the_words_rank(
+    make: Make, retriever: LoopbackRetriever, pieces: list[bytes]
+) -> None:
+    answer = Answer(200, {}, [*pieces, Gate()]) if pieces else Answer.silence()
+    retriever.queue(answer, path="rank")
+    ranking = await make(deadline_seconds=SOON_SECONDS).rank(QUESTION)
+    assert ranking.retriever == "lexical; reason=timeout"
+    assert (ranking.shortfall, ranking.warms) == ("timeout", True)
+    await retriever.until_aborted()
+
+
+async def test_a_tier_that_is_not_there_is_unreachable(make: Make) -> None:
+    ranking = await make(f"http://127.0.0.1:{free_port()}").rank(QUESTION)
+    assert (ranking.retriever, ranking.shortfall) == ("lexical; reason=unreachable", "degraded")
+
+
+async def test_three_failures_open_the_circuit_and_one_probe_closes_it(
+    make: Make, retriever: LoopbackRetriever, clock: Clock
+) -> None:
+    ranker = make()
+    retriever.queue(*[Answer.hang_up()] * 3, path="rank")
+    for _ in range(3):
+        await ranker.rank(QUESTION)
+    refused = await ranker.rank(QUESTION)
+    assert (refused.retriever, refused.shortfall) == ("lexical; reason=circuit-open", "degraded")
+    assert len(retriever.requests) == 3
+    clock.now += FIRST_PAUSE_SECONDS
+    gate = Gate()
+    retriever.queue(lambda request: answered_behind(gate, retriever, request), path="rank")
+    probe = asyncio.ensure_future(ranker.rank(QUESTION))
+    await gate.reached.wait()
+    beside = await asyncio.gather(*(ranker.rank(QUESTION) for _ in range(5)))
+    assert {one.retriever for one in beside} == {"lexical; reason=circuit-open"}
+    gate.open()
+    assert (await probe).retriever == "gpu"
+    assert (await ranker.rank(QUESTION)).retriever == "gpu"
+    assert ranker.outcomes == {"unreachable": 3, "circuit-open": 6, "gpu": 2}
+
+
+def answered_behind(gate: Gate, retriever: LoopbackRetriever, request: Recorded) -> Answer:
+    told = json.dumps(retriever.ranking(request)).encode()
+    return Answer(200, {"content-type": "application/json"}, told, before=gate)
+
+
+@pytest.mark.parametrize("code", ["loading", "overloaded", "too_large", "deadline"])
+async def test_a_tier_that_is_busy_is_asked_again(
+    make: Make, retriever: LoopbackRetriever, code: Any
+) -> None:
+    ranker = make()
+    retriever.queue(*[failure(code)] * 4, path="rank")
+    for _ in range(4):
+        await ranker.rank(QUESTION)
+    assert (await ranker.rank(QUESTION)).retriever == "gpu"
+
+
+async def test_who_leaves_takes_the_call_along_and_leaves_the_probe_to_the_next(
+    make: Make, retriever: LoopbackRetriever, clock: Clock
+) -> None:
+    ranker = make()
+    retriever.queue(*[Answer.hang_up()] * 3, Answer.silence(), path="rank")
+    for _ in range(3):
+        await ranker.rank(QUESTION)
+    clock.now += FIRST_PAUSE_SECONDS
+    aborted = retriever.connections_aborted
+    leaving = asyncio.ensure_future(ranker.rank(QUESTION))
+    await retriever.until(lambda: len(retriever.requests) == 4)
+    leaving.cancel()
+    with suppress(asyncio.CancelledError):
+        await leaving
+    assert leaving.cancelled()
+    await retriever.until_aborted(aborted + 1)
+    assert (await ranker.rank(QUESTION)).retriever == "gpu"
+
+
+async def test_nothing_of_what_was_sent_is_logged(
+    make: Make, retriever: LoopbackRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    retriever.queue(Answer.html(200), proxy_refusal(), Answer.hang_up(), path="rank")
+    ranker = make()
+    with caplog.at_level(logging.INFO):
+        for _ in range(4):
+            await ranker.rank(QUESTION)
+    told = caplog.text + repr(ranker)
+    for secret in (KEY, SECRET, "Vega", "alice", QUESTION.query):
+        assert secret not in told
+
+
+SAID = [Passage(f"m{i}", "s", "user", f"Remark {i}.", 40, float(i)) for i in range(5)]
+
+
+async def test_the_open_window_alone_is_read_ahead(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    ranker = make(window_tokens=100)
+    await ranker.prefill(OWNER, 3, SAID)
+    (request,) = retriever.asked("prefill")
+    assert [one["id"] for one in chunks_of(request)] == ["m4"]
+    assert (request.json["owner"], request.json["epoch"]) == (owner_key(OWNER), 3)
+    assert ranker.outcomes == {"prefill": 1}
+
+
+async def test_what_was_read_ahead_begins_the_window_that_is_ranked_next(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    ranker = make(window_tokens=100)
+    await ranker.prefill(OWNER, 3, SAID[:4])
+    indexes = [LexicalIndex([chunk(*SAID)])]
+    await ranker.rank(Question("Which remark?", indexes, OWNER, epoch=3))
+    (ahead,) = retriever.asked("prefill")[0].json["windows"]
+    window = retriever.asked("rank")[0].json["windows"][1]
+    assert window["chunks"][: len(ahead["chunks"])] == ahead["chunks"]
+
+
+@pytest.mark.parametrize("answer", [Answer.hang_up(), failure("overloaded"), Answer.html(200)])
+async def test_reading_ahead_never_fails(
+    make: Make, retriever: LoopbackRetriever, answer: Answer
+) -> None:
+    ranker = make()
+    retriever.queue(answer, path="prefill")
+    await ranker.prefill(OWNER, 3, SAID)
+    assert [name.startswith("prefill-") for name in ranker.outcomes] == [True]
+
+
+async def test_nothing_is_read_ahead_by_a_tier_that_is_away(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    ranker = make()
+    retriever.queue(*[Answer.hang_up()] * 3, path="rank")
+    for _ in range(3):
+        await ranker.rank(QUESTION)
+    await ranker.prefill(OWNER, 3, SAID)
+    await ranker.prefill(OWNER, 3, [])
+    assert retriever.asked("prefill") == []
+
+
+async def test_forgetting_is_asked_for_and_confirmed(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    assert await make().forget(OWNER) == Forgotten(True, HORIZON_SECONDS)
+    assert retriever.asked("forget")[0].json == {"version": 1, "owner": owner_key(OWNER)}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer.hang_up(),
+        failure("loading"),
+        Answer.html(200),
+        Answer(200, {}, b'{"version":1,"windows":0,"horizon_seconds":NaN}'),
+        Answer.json({"version": 1, "windows": 0, "horizon_seconds": -1.0}),
+    ],
+)
+async def test_unconfirmed_it_says_when_the_last_copy_is_gone(
+    make: Make, retriever: LoopbackRetriever, answer: Answer
+) -> None:
+    retriever.queue(answer, path="forget")
+    assert await make(cache_seconds=77.0).forget(OWNER) == Forgotten(False, 77.0)
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://user--retriever.modal.run", "https://user--retriever.modal.run"),
+        ("https://gpu.test:8443/tier/", "https://gpu.test:8443/tier"),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://localhost:9000/", "http://localhost:9000"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+    ],
+)
+def test_urls_that_lead_to_a_tier(url: str, base: str) -> None:
+    assert endpoint(url) == base
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "lexical",
+        "modal:",
+        "http://gpu.test",
+        "http://10.0.0.1:9000",
+        "http://127.0.0.1.gpu.test",
+        "ftp://localhost",
+        "https://",
+        "https://gpu.test:port",
+        "https://user:canary@gpu.test",
+        "https://gpu.test/?key=canary",
+        "https://gpu.test/#canary",
+    ],
+)
+def test_any_other_url_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="RETRIEVER_URL") as refused:
+        endpoint(url)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("key", "secret"), [("k", ""), ("", "s"), ("ké", "s"), ("k", "a\nb")])
+async def test_half_a_credential_or_one_no_header_carries_is_refused(
+    client: httpx.AsyncClient, key: str, secret: str
+) -> None:
+    with pytest.raises(ValueError, match="MODAL_KEY"):
+        Tier("https://gpu.test", client, key, secret)
