@@ -43,7 +43,7 @@ class RemoteOptions:
     """
 
     deadline_seconds: float = 2.0
-    window_tokens: int = 2000
+    window_tokens: int = 1500
     max_tokens: int = 32_000
     small_tokens: int = 3000
     cache_seconds: float = 600.0
