@@ -16,11 +16,12 @@ from support import emulator as module
 from support.emulator import Emulator, EmulatorMissing, find_jar
 
 PATIENCE_SECONDS = 20.0
-SCRIPT = str(Path(module.__file__))
+PROGRAM = [sys.executable, "-m", module.__name__]
+BESIDE = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[1])}
 
 
 def test_a_killed_owner_takes_the_emulator_with_it(emulator: Emulator) -> None:
-    with subprocess.Popen([sys.executable, SCRIPT], stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(PROGRAM, stdout=subprocess.PIPE, text=True, env=BESIDE) as owner:
         assert owner.stdout is not None
         host = owner.stdout.readline().strip().removeprefix("FIRESTORE_EMULATOR_HOST=")
         socket.create_connection(address_of(host)).close()
@@ -47,8 +48,8 @@ def test_a_command_is_run_beside_an_emulator_of_its_own(emulator: Emulator) -> N
         "import os, sys, urllib.request as r;"
         "print(r.urlopen('http://' + os.environ['FIRESTORE_EMULATOR_HOST']).read()); sys.exit(7)"
     )
-    command = [sys.executable, SCRIPT, "--", sys.executable, "-c", program]
-    ran = subprocess.run(command, capture_output=True, text=True)
+    command = [*PROGRAM, "--", sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, env=BESIDE)
     assert ran.returncode == 7, shlex.join(command)
     assert "Ok" in ran.stdout
 
