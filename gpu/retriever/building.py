@@ -36,6 +36,7 @@ def build_engine(checkpoint: Checkpoint, profile: Profile, settings: Settings) -
         WindowCache(cache_bytes(settings, device), settings.retriever_idle_seconds, time.monotonic),
         window_tokens=profile.window_tokens,
         pass_rows=PASS_ROWS.get(device.type, PASS_ROWS_OF_A_GPU),
+        identity=f"{checkpoint.name}@{checkpoint.revision} {checkpoint.adapter} {profile.digest}",
     )
     return Engine(
         reader,

@@ -101,9 +101,10 @@ class WindowCache:
         return [place for place, kept in self._kept.items() if kept.window is window]
 
 
-def chained(seed: bytes, chunks: Sequence[Chunk]) -> list[bytes]:
-    """A digest for each chunk that covers `seed` and all chunks before it."""
+def chained(whose: str, chunks: Sequence[Chunk]) -> list[bytes]:
+    """A digest for each chunk that covers `whose` it is and all chunks before it."""
     chain: list[bytes] = []
+    seed = hashlib.blake2b(whose.encode(), digest_size=DIGEST_BYTES).digest()
     for chunk in chunks:
         said = f"{len(chunk.id)} {chunk.id}{chunk.text}".encode("utf-8", "surrogatepass")
         seed = hashlib.blake2b(said, digest_size=DIGEST_BYTES, key=seed).digest()

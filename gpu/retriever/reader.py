@@ -28,7 +28,8 @@ class PassFailed(Exception):
 
 
 class Reader:
-    """`window_tokens` bound a window, opening included; `pass_rows` the rows of one pass."""
+    """`window_tokens` bound a window, opening included; `pass_rows` the rows of one pass. What is
+    read is found again under `identity` alone: model, adapter and profile."""
 
     def __init__(
         self,
@@ -38,11 +39,13 @@ class Reader:
         *,
         window_tokens: int,
         pass_rows: int,
+        identity: str = "",
     ) -> None:
         self._decoder = decoder
         self._prompt = prompt
         self._window_tokens = window_tokens
         self._pass_rows = pass_rows
+        self._identity = identity
         self.cache = cache
 
     @property
@@ -102,7 +105,7 @@ class Reader:
         """A window's chunks, cut where they outgrow the model's window, each with the tokens
         found read."""
         while chunks:
-            chain = chained(owner.encode(), chunks)
+            chain = chained(f"{self._identity} {owner}", chunks)
             window, same = self.cache.find(owner, epoch, chain)
             self.cache.counts.hits += window is not None
             self.cache.counts.misses += window is None

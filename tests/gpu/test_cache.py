@@ -11,7 +11,7 @@ from support.tiny_models import tiny_model
 
 SHAPE = Shape(layers=2, kv_heads=2, head_dim=4, dtype=torch.float32, device="cpu")
 ONE = GROWTH_TOKENS * SHAPE.bytes_per_token  # bytes of a small window
-SEED = b"someone"
+SEED = "someone"
 TEXTS = ("user: a cat", "assistant: which one?", "user: the black one")
 
 
@@ -19,7 +19,7 @@ def chunk(text: str, id: str = "c") -> Chunk:
     return Chunk(id=id, text=text)
 
 
-def window(*texts: str, tokens: int = 10, seed: bytes = SEED) -> Window:
+def window(*texts: str, tokens: int = 10, seed: str = SEED) -> Window:
     """Read, with `tokens` in all."""
     made = Window(SHAPE, [1] * tokens)
     for digest in chained(seed, [chunk(text) for text in texts]):
@@ -56,7 +56,7 @@ def test_a_chain_covers_ids_texts_and_all_before() -> None:
     chain = chained(SEED, [chunk("x"), chunk("y")])
     assert chain[0] == chained(SEED, [chunk("x")])[0]
     others = [
-        chained(b"other", [chunk("x"), chunk("y")]),
+        chained("other", [chunk("x"), chunk("y")]),
         chained(SEED, [chunk("z"), chunk("y")]),
         chained(SEED, [chunk("x", id="d"), chunk("y")]),
     ]

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from gpu.reference import reference_scores
+from retriever.decoder import Decoder
 from retriever.profile import Head
-from support.readers import HEADS, Desk, Form, desk
+from retriever.reader import Reader
+from support.readers import HEADS, OWNER, Desk, Form, chunked, desk
 from support.tiny_models import FAMILIES, Family, tiny_model
 
 TOLERANCE = 1e-5
@@ -218,3 +220,17 @@ def test_a_new_epoch_meets_nothing_of_the_one_before(llama: Desk) -> None:
     llama.rank(TEXTS, QUERY, epoch=1)
     llama.rank(TEXTS, QUERY, epoch=2)
     assert llama.reader.cache.counts.hits == 0
+
+
+def test_another_model_adapter_or_profile_meets_nothing_of_this_one(llama: Desk) -> None:
+    chunks = chunked(TEXTS)
+    llama.finish(llama.reader.begin(OWNER, 0, chunks, [QUERY]))
+    other = Reader(
+        Decoder(llama.model.model, HEADS),
+        llama.prompt,
+        llama.reader.cache,
+        window_tokens=4000,
+        pass_rows=64,
+        identity="another",
+    )
+    assert other.begin(OWNER, 0, chunks, [QUERY]).tokens_cached == 0
