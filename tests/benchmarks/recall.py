@@ -11,6 +11,10 @@ is R@budget. `before` is what sending the person's whole past with the question 
 the prompt as it is; the service's own `x-tokens-before` counts the question's session only, and a
 question in a new session has no history there. Latency is the compress call, one at a time; each
 person's first one, which builds the indexes, is told apart.
+
+With `--retriever` the retriever of this machine runs beside the service, its model and device as
+the environment says; what it has not read yet is waited for. `--records` writes what was chosen for
+each question, for `python -m retriever evaluate --gateway-records` to show beside other methods.
 """
 
 import argparse
@@ -28,7 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -40,12 +44,15 @@ import httpx
 from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 
 sys.path.append(str(Path(__file__).parents[1]))  # where a script finds `support`, as pytest does
+from support.retriever_process import retrieving
 from support.service import serving
 
 ROOT = Path(__file__).parents[2]
 SETS = ("locomo", "beam", "qmsum")
 BATCH = 500
 PATIENCE_SECONDS = 60.0
+READING_SECONDS = 600.0  # for a memory that the retriever has not read yet
+BY_MODEL = "gpu"  # how `x-memory-retriever` begins where the retriever ranked
 CHECKED_PER_CONVERSATION = 5
 UNASKED = frozenset({"adversarial"})  # LoCoMo's carry a trap as their answer
 ABSTENTION = "abstention"
@@ -85,6 +92,8 @@ class Asked:
     tokens_after: int
     seconds: float
     is_first: bool
+    conversation: str = ""
+    retriever: str = ""  # who ranked, as `x-memory-retriever` says
 
     @property
     def saved(self) -> int:
@@ -193,6 +202,8 @@ class Person:
             int(answer.headers["x-tokens-after"]),
             seconds,
             is_first=not self._has_asked,
+            conversation=self._told.id,
+            retriever=answer.headers.get("x-memory-retriever", ""),
         )
         self._has_asked = True
         return outcome, set(ids)
@@ -341,6 +352,7 @@ def _git(*words: str) -> str:
 def _service(
     conversations: Sequence[Conversation], arguments: argparse.Namespace
 ) -> Iterator[httpx.Client]:
+    """With its retriever, where one is asked for."""
     keys = ",".join(f"{one.id}:{key_of(one)}" for one in conversations)
     settings = {
         "API_KEYS": keys,
@@ -349,12 +361,16 @@ def _service(
     }
     if arguments.floor is not None:
         settings["MEMORY_SCORE_FLOOR"] = str(arguments.floor)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), **settings) as service,
-        httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS, trust_env=False) as http,
-    ):
-        yield http
+    patience = PATIENCE_SECONDS
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if arguments.retriever:
+            patience += READING_SECONDS
+            settings["RETRIEVER_URL"] = stack.enter_context(retrieving(folder)).url
+            settings["RETRIEVER_DEADLINE_SECONDS"] = str(READING_SECONDS)
+        service = stack.enter_context(serving(folder, **settings))
+        client = httpx.Client(base_url=service.url, timeout=patience, trust_env=False)
+        yield stack.enter_context(client)
 
 
 def main() -> None:
@@ -365,6 +381,7 @@ def main() -> None:
     if absent := [file for file in files.values() if not file.exists()]:
         print(MISSING.format(file=absent[0], sets=", ".join(SETS)))
         return
+    records: list[dict[str, Any]] = []
     report: dict[str, Any] = {**provenance(files.values(), arguments), "sets": {}}
     for name, file in files.items():
         conversations = read_conversations(file, arguments.conversations)
@@ -374,11 +391,36 @@ def main() -> None:
         rows = by_kind(outcomes)
         first_ms = 1000 * percentile([one.seconds for one in outcomes if one.is_first], 0.50)
         print(*table(name, rows), f"first question of a person: p50 {first_ms:.1f} ms", sep="\n")
+        if arguments.retriever:
+            print(f"ranked by the retriever: {ranked_by_model(outcomes):.0%} of the questions")
         print(flush=True)
+        records += [record(name, one) for one in outcomes]
         details = [_detail(one) for one in outcomes]
         report["sets"][name] = {"kinds": rows, "first_ms": first_ms, "questions": details}
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1))
+    if arguments.records:
+        arguments.records.write_text("".join(f"{json.dumps(one)}\n" for one in records), "utf-8")
+
+
+def ranked_by_model(outcomes: Sequence[Asked]) -> float:
+    """The share of questions whose order is the retriever's."""
+    return statistics.fmean(one.retriever.startswith(BY_MODEL) for one in outcomes)
+
+
+def record(name: str, outcome: Asked) -> dict[str, Any]:
+    """A line of `--records`, as `retriever.records.GatewayRecord` reads it."""
+    return {
+        "set": name,
+        "conversation": outcome.conversation,
+        "question": outcome.question.id,
+        "kind": outcome.question.kind,
+        "ranked": list(outcome.ranked),
+        "injected_tokens": outcome.injected,
+        "seconds": outcome.seconds,
+        "is_first": outcome.is_first,
+        "retriever": outcome.retriever,
+    }
 
 
 def _detail(outcome: Asked) -> dict[str, Any]:
@@ -400,6 +442,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--budget", type=int, default=2000, help="MEMORY_TOKEN_BUDGET")
     parser.add_argument("--floor", type=float, help="MEMORY_SCORE_FLOOR; the service's own if not")
     parser.add_argument("--seed", type=int, default=0, help="which questions chat is asked too")
+    parser.add_argument("--retriever", action="store_true", help="rank with this machine's model")
+    parser.add_argument("--records", type=Path, help="where to write what was chosen, JSON lines")
     parser.add_argument("--json", type=Path, help="where to write figures and provenance")
     return parser.parse_args()
 
