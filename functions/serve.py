@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -36,7 +37,6 @@ def main() -> None:
         return
     prepare(arguments.port)
     if arguments.retriever_port and "retriever_url" not in Settings().model_fields_set:
-        os.environ["RETRIEVER_URL"] = f"http://127.0.0.1:{arguments.retriever_port}"
         start_retriever(arguments.retriever_port)
     settings = Settings()
     print(greeting(settings, arguments.port), flush=True)
@@ -56,17 +56,28 @@ def prepare(port: int) -> None:
 
 
 def start_retriever(port: int) -> None:
-    """A process of its own, which ends with this one: when the pipe that it reads is closed.
+    """A process of its own at RETRIEVER_URL, which ends with this one: when the pipe that it reads
+    is closed, whose other end stays open in whatever this process becomes.
 
-    The other end stays open in whatever this process becomes.
+    Somebody else's port is left alone, and nothing is sent there. The listening socket is the
+    retriever's alone from its start on: once it has died, connections are refused at once.
     """
+    try:
+        listening = socket.create_server(("127.0.0.1", port)).detach()
+    except (OSError, OverflowError) as error:
+        print(f"no retriever: port {port} cannot be had ({error}); RETRIEVER_PORT= names another")
+        return
     theirs, ours = os.pipe()
     os.set_inheritable(ours, True)
-    options = ["--embedded", "--until-stdin-ends", "--host=127.0.0.1", f"--port={port}"]
+    options = ["--embedded", "--until-stdin-ends", f"--fd={listening}"]
     command = [sys.executable, "-m", "retriever", "serve", *options]
     quiet = {"OMP_WAIT_POLICY": "passive"}  # threads that spin would take the gateway's cores
-    subprocess.Popen(command, stdin=theirs, env={**quiet, **os.environ})  # noqa: S603  our own module
+    subprocess.Popen(  # noqa: S603  our own module
+        command, stdin=theirs, pass_fds=[listening], env={**quiet, **os.environ}
+    )
     os.close(theirs)
+    os.close(listening)
+    os.environ["RETRIEVER_URL"] = f"http://127.0.0.1:{port}"
 
 
 def greeting(settings: Settings, port: int) -> str:

@@ -3,17 +3,24 @@
     modal run gpu/app.py::fetch             the weights, once for each MODEL_NAME and LORA_ID
     modal deploy gpu/app.py                 what answers the gateway
     modal run gpu/app.py::warm              one container of the deployed app, made ready
-    modal run gpu/app.py::detect --help     `python -m retriever detect` on the same GPU
-    modal run gpu/app.py::train --help      and `train`
+    modal run gpu/app.py::detect --arguments="--model ... --out /volume/profiles"
+    modal run gpu/app.py::train --arguments="--help"
+
+The last two are `python -m retriever detect` and `train` on the same GPU; their arguments come as
+one, quoted for a shell, because Modal's command line takes `--help` and others for itself.
+
+A deployment's first container reads weights and profile, and a snapshot keeps them: what `fetch` or
+`detect` writes later is served after the next `modal deploy`.
 
 Everything asked of Modal is read from the environment of whoever deploys (`Deployment`), and so
 is what the container is told (`PASSED_ON`). Needs only the package `modal`; the secret
-`memory-ops` has to exist and may hold HF_TOKEN. The image and the class are this module's own
-state: Modal finds them by importing it.
+`memory-ops` has to exist and may hold HF_TOKEN: the jobs get it, what serves does not. The image
+and the class are this module's own state: Modal finds them by importing it.
 """
 
 import logging
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +122,7 @@ image = (
     .add_local_dir(HERE / "adapters", "/root/adapters")
     .add_local_dir(CONTRACT, "/root/retriever_contract", ignore=["**/__pycache__"])
 )
-app = modal.App(APP, image=image, secrets=[secret], volumes={VOLUME: volume})
+app = modal.App(APP, image=image, volumes={VOLUME: volume})
 
 
 @app.cls(
@@ -185,42 +192,53 @@ def warm() -> dict[str, Any]:
     return health
 
 
-@app.function(env=passed_on, cpu=4.0, memory=24 * 1024, timeout=2 * HOURS)
+@app.function(env=passed_on, secrets=[secret], cpu=4.0, memory=24 * 1024, timeout=2 * HOURS)
 def fetch() -> None:
     """Reads the model and its adapter once, with the network: what was missing is kept."""
     from retriever.settings import Settings
     from retriever.stages import Stages
 
     stages = Stages(Settings())
-    stages.read()
-    volume.commit()
+    try:
+        stages.read()
+    finally:
+        volume.commit()
     stages.checked()
 
 
 @app.function(
     gpu=deployment.gpus or None,
     env=passed_on,
+    secrets=[secret],
     memory=32 * 1024,
     timeout=6 * HOURS,
     startup_timeout=10 * MINUTES,
 )
-def detect(*arguments: str) -> None:
-    _run("detect", *arguments)
+def detect(arguments: str = "") -> None:
+    _run("detect", arguments)
 
 
 @app.function(
     gpu=deployment.gpus or None,
     env=passed_on,
+    secrets=[secret],
     memory=32 * 1024,
     timeout=24 * HOURS,
     startup_timeout=10 * MINUTES,
 )
-def train(*arguments: str) -> None:
-    _run("train", *arguments)
+def train(arguments: str = "") -> None:
+    _run("train", arguments)
 
 
-def _run(command: str, *arguments: str) -> None:
+def _run(command: str, arguments: str) -> None:
+    """Keeps what was written, however it ended. Raises RuntimeError with what it left by: a
+    container has no exit status."""
     from retriever.__main__ import main
 
-    main([command, *arguments])
-    volume.commit()
+    try:
+        main([command, *shlex.split(arguments)])
+    except SystemExit as left:
+        if left.code:
+            raise RuntimeError(f"{command} ended with {left.code}") from None
+    finally:
+        volume.commit()

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     # Memory
     retriever_url: str = "lexical:"
     retriever_deadline_seconds: float = Field(2.0, gt=0, le=600)
-    retriever_window_tokens: int = Field(1500, ge=1)
+    retriever_window_tokens: int = Field(1800, ge=1)
     retriever_max_tokens: int = Field(32_000, ge=1)
     retriever_cache_seconds: float = Field(600.0, ge=0)
     modal_key: SecretStr = SecretStr("")

@@ -103,6 +103,7 @@ class PrefillRequest(_Memory):
 class ForgetRequest(_Wire):
     version: Literal[1] = VERSION
     owner: OwnerKey
+    epoch: int = 0  # lower epochs of this owner are not to be read any more
 
 
 class ChunkScore(_Wire):

@@ -52,8 +52,10 @@ def serve(arguments: Sequence[str]) -> None:
     """Serve over HTTP until told to stop; the model loads meanwhile."""
     settings = Settings()
     given = serving_options(settings).parse_args(arguments)
-    if not (given.public or is_loopback(given.host)):
-        sys.exit(f"{given.host} can be reached by others, and nobody signs in here: --public")
+    inherited = None if given.fd is None else [inherited_socket(given.fd)]
+    host = inherited[0].getsockname()[0] if inherited else given.host
+    if not (given.public or is_loopback(host)):
+        sys.exit(f"{host} can be reached by others, and nobody signs in here: --public")
 
     def start() -> Ranker:
         from retriever.building import load_engine  # torch: seconds, so after the server listens
@@ -73,13 +75,16 @@ def serve(arguments: Sequence[str]) -> None:
     if given.until_stdin_ends:
         threading.Thread(target=stop_when_stdin_ends, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn hands it on after its shutdown
-        AnnouncingServer(config).run()
+        AnnouncingServer(config).run(inherited)
 
 
 def serving_options(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="retriever serve", description=serve.__doc__)
-    parser.add_argument("--host", default=settings.host)
-    parser.add_argument("--port", type=int, default=settings.port)
+    parser.add_argument("--host", default=settings.retriever_host)
+    parser.add_argument("--port", type=int, default=settings.retriever_port)
+    parser.add_argument(
+        "--fd", type=int, help="a listening TCP socket that was handed down, for host and port"
+    )
     parser.add_argument(
         "--public", action="store_true", help="listen beyond loopback, though nobody signs in here"
     )
@@ -90,6 +95,18 @@ def serving_options(settings: Settings) -> argparse.ArgumentParser:
         "--until-stdin-ends", action="store_true", help="stop with the process that started this"
     )
     return parser
+
+
+def inherited_socket(fd: int) -> socket.socket:
+    """Exits with a sentence where it is none."""
+    try:
+        listening = socket.socket(fileno=fd)
+    except OSError as exc:
+        sys.exit(f"--fd {fd} is no socket: {exc.strerror}")
+    inet = listening.family in {socket.AF_INET, socket.AF_INET6}
+    if not inet or listening.type != socket.SOCK_STREAM:
+        sys.exit(f"--fd {fd} is no TCP socket")
+    return listening
 
 
 def embedded_where_none_is_named(settings: Settings) -> Settings:

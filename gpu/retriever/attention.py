@@ -31,19 +31,23 @@ def ask(q: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:
     return _attend(q, keys, values, mask=visible)
 
 
-def visible_tokens(window_tokens: int, stem: int, tails: Sequence[int], device: str) -> Tensor:
+def visible_tokens(
+    window_tokens: int, stem: int, tails: Sequence[int], device: str, hidden: int = 0
+) -> Tensor:
     """What the rows of a stem and of the tails after it see: (rows, tokens), bool.
 
-    All see the window. The stem sees itself, a tail the stem and itself, causally; no tail sees
-    another, and all begin at one position.
+    All see the window, and nothing of the `hidden` tokens between it and the rows' own. The stem
+    sees itself, a tail the stem and itself, causally; no tail sees another, and all begin at one
+    position.
     """
-    rows = stem + sum(tails)
-    seen = torch.zeros(rows, window_tokens + rows, dtype=torch.bool, device=device)
-    seen[:, : window_tokens + stem] = True
-    seen[:stem, window_tokens : window_tokens + stem] = _causal(stem, device)
+    rows, before = stem + sum(tails), window_tokens + hidden
+    seen = torch.zeros(rows, before + rows, dtype=torch.bool, device=device)
+    seen[:, :window_tokens] = True
+    seen[:, before : before + stem] = True
+    seen[:stem, before : before + stem] = _causal(stem, device)
     start = stem
     for size in tails:
-        own = slice(window_tokens + start, window_tokens + start + size)
+        own = slice(before + start, before + start + size)
         seen[start : start + size, own] = _causal(size, device)
         start += size
     return seen

@@ -8,6 +8,7 @@ from retriever.cache import WindowCache
 from retriever.checkpoint import Checkpoint
 from retriever.decoder import Decoder
 from retriever.engine import Engine
+from retriever.errors import Unusable
 from retriever.loading import cache_bytes, load
 from retriever.profile import Profile
 from retriever.prompt import Prompt
@@ -27,8 +28,11 @@ def load_engine(settings: Settings) -> Engine:
 
 
 def build_engine(checkpoint: Checkpoint, profile: Profile, settings: Settings) -> Engine:
-    """The model is on its device by now."""
-    decoder = Decoder(checkpoint.model, profile.heads)
+    """The model is on its device by now. Raises Unusable: the decoder cannot run it as it is."""
+    try:
+        decoder = Decoder(checkpoint.model, profile.heads)
+    except ValueError as exc:
+        raise Unusable(f"profile {profile.name} and {checkpoint.name}: {exc}") from exc
     device = torch.device(decoder.shape.device)
     reader = Reader(
         decoder,
@@ -36,6 +40,7 @@ def build_engine(checkpoint: Checkpoint, profile: Profile, settings: Settings) -
         WindowCache(cache_bytes(settings, device), settings.retriever_idle_seconds, time.monotonic),
         window_tokens=profile.window_tokens,
         pass_rows=PASS_ROWS.get(device.type, PASS_ROWS_OF_A_GPU),
+        length_power=profile.length_power,
         identity=f"{checkpoint.name}@{checkpoint.revision} {checkpoint.adapter} {profile.digest}",
     )
     return Engine(

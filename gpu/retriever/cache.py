@@ -1,7 +1,7 @@
 """Windows kept between questions: least recently used, bounded in bytes, forgotten when idle.
 
 A window is found by its owner, the epoch of the owner's memory and a chain of digests of its
-chunks. Owners never share one: their key is part of the chain's beginning and of the place.
+texts. Owners never share one: their key is part of the chain's beginning and of the place.
 Correctness never depends on a hit. Model, adapter and profile are one per process. Not safe for
 threads: one worker has it.
 """
@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from retriever.window import Window
-from retriever_contract.wire import Chunk
 
 DIGEST_BYTES = 16
+MOST_BEGUN_ALIKE = 4  # windows of one owner: conversations that open with the same words
 
 Place = tuple[str, int, bytes]  # owner, epoch, digest of the first chunk
 
@@ -30,7 +30,7 @@ class Counts:
 
 @dataclass(slots=True)
 class _Kept:
-    window: Window
+    place: Place
     used_at: float
 
 
@@ -42,77 +42,99 @@ class WindowCache:
         self.idle_seconds = idle_seconds
         self.counts = Counts()
         self._clock = clock
-        self._kept: OrderedDict[Place, _Kept] = OrderedDict()
+        self._kept: OrderedDict[Window, _Kept] = OrderedDict()
+        self._places: dict[Place, list[Window]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @property
     def bytes_kept(self) -> int:
-        return sum(kept.window.bytes_taken for kept in self._kept.values())
+        return sum(window.bytes_taken for window in self._kept)
 
     def find(self, owner: str, epoch: int, chain: Sequence[bytes]) -> tuple[Window | None, int]:
-        """The window that begins as `chain` does, and how many of its chunks do."""
-        place = (owner, epoch, chain[0])
-        kept = self._kept.get(place)
-        if kept is None or kept.used_at + self.idle_seconds <= self._clock():
-            return None, 0
-        return kept.window, _common(kept.window.chain, chain)
+        """Of the windows that begin as `chain` does the one that does for longest, and for how many
+        chunks; of two alike the shorter, which may be the whole beginning."""
+        now = self._clock()
+        begun_alike = [
+            (window, in_common(window.chain, chain))
+            for window in self._places.get((owner, epoch, chain[0]), ())
+            if self._kept[window].used_at + self.idle_seconds > now
+        ]
+        longest = max(begun_alike, key=lambda each: (each[1], -len(each[0].chain)), default=None)
+        return longest or (None, 0)
 
     def keep(self, owner: str, epoch: int, window: Window) -> None:
-        """From now on this one is found; another that began alike is not."""
+        """From now on this one is found too; of too many that begin alike the one used last."""
         place = (owner, epoch, window.chain[0])
-        self._kept[place] = _Kept(window, self._clock())
-        self._kept.move_to_end(place)
+        beside = self._places.setdefault(place, [])
+        if window not in self._kept:
+            beside.append(window)
+        self._kept[window] = _Kept(place, self._clock())
+        self._kept.move_to_end(window)
+        if len(beside) > MOST_BEGUN_ALIKE:
+            self.drop(next(one for one in self._kept if one in beside))
 
     def use(self, window: Window) -> None:
         """It is being read: others are older. Nothing, when it is not kept any more."""
-        for place in self._places(window):
-            self._kept[place].used_at = self._clock()
-            self._kept.move_to_end(place)
+        if kept := self._kept.get(window):
+            kept.used_at = self._clock()
+            self._kept.move_to_end(window)
 
     def drop(self, window: Window) -> None:
-        """Not to be found again: what is in it cannot be trusted."""
-        for place in self._places(window):
-            del self._kept[place]
+        """Not to be found again."""
+        if kept := self._kept.pop(window, None):
+            beside = self._places[kept.place]
+            beside.remove(window)
+            if not beside:
+                del self._places[kept.place]
 
-    def evict(self, in_use: Collection[Window] = ()) -> None:
-        """What has been idle too long, then the least recently used above the bound. What takes
-        nothing yet, or is in use, would free nothing."""
+    def evict(
+        self,
+        in_use: Collection[Window] = (),
+        coming: int = 0,
+        awaited: Collection[Window] = (),
+    ) -> None:
+        """What has been idle too long, then the least recently used above the bound, when `coming`
+        bytes are to have room too. What takes nothing yet, or is in use, would free nothing.
+
+        What is `awaited` gives its room back and is found all the same, to be read again."""
         oldest = self._clock() - self.idle_seconds
-        size = self.bytes_kept
-        for place, kept in list(self._kept.items()):
-            taken = kept.window.bytes_taken
+        size = self.bytes_kept + coming
+        for window, kept in list(self._kept.items()):
+            taken = window.bytes_taken
             idle = kept.used_at <= oldest
             over = taken > 0 and size > self.max_bytes and len(self._kept) > 1
-            if (idle or over) and kept.window not in in_use:
+            if (idle or over) and window not in in_use:
                 size -= taken
                 self.counts.evicted += not idle
-                del self._kept[place]
+                if window not in awaited:
+                    self.drop(window)
+                window.release()
 
     def forget(self, owner: str) -> int:
         """Drop what is kept of `owner`; how many windows."""
-        gone = [place for place in self._kept if place[0] == owner]
-        for place in gone:
-            del self._kept[place]
+        gone = [window for window, kept in self._kept.items() if kept.place[0] == owner]
+        for window in gone:
+            self.drop(window)
         return len(gone)
 
-    def _places(self, window: Window) -> list[Place]:
-        return [place for place, kept in self._kept.items() if kept.window is window]
 
-
-def chained(whose: str, chunks: Sequence[Chunk]) -> list[bytes]:
-    """A digest for each chunk that covers `whose` it is and all chunks before it."""
+def chained(whose: str, texts: Sequence[str]) -> list[bytes]:
+    """A digest for each text that covers `whose` it is and all texts before it. Ids of chunks are
+    left out: no score depends on them, and a caller may make new ones for what was said long ago.
+    """
     chain: list[bytes] = []
     seed = hashlib.blake2b(whose.encode(), digest_size=DIGEST_BYTES).digest()
-    for chunk in chunks:
-        said = f"{len(chunk.id)} {chunk.id}{chunk.text}".encode("utf-8", "surrogatepass")
+    for text in texts:
+        said = text.encode("utf-8", "surrogatepass")
         seed = hashlib.blake2b(said, digest_size=DIGEST_BYTES, key=seed).digest()
         chain.append(seed)
     return chain
 
 
-def _common(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+def in_common(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    """How many digests both chains begin with."""
     for number, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             return number

@@ -10,6 +10,7 @@ attention gives, and every layer above, changes no score.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from math import isclose
 from typing import Any
 
 import torch
@@ -25,10 +26,11 @@ class Decoder:
     def __init__(self, model: Any, heads: Sequence[Head]) -> None:
         """`model` is a base model of transformers (`LlamaModel` and its like).
 
-        Raises ValueError for a head that it does not have.
+        Raises ValueError for a head that it does not have, and for arithmetic that is not this.
         """
         self._model = model.eval()
         self._selected = _by_layer(heads, model)
+        _refuse_other_arithmetic(model, max(self._selected))
         weight = model.embed_tokens.weight
         self.shape = Shape(
             layers=max(self._selected),
@@ -37,6 +39,7 @@ class Decoder:
             dtype=weight.dtype,
             device=str(weight.device),
         )
+        self._device = weight.device
 
     def window(self, opening: Sequence[int]) -> Window:
         return Window(self.shape, opening)
@@ -53,6 +56,8 @@ class Decoder:
         self._deepest(x, cos, sin, runs)
         for run in runs:
             run.finish()
+        if self._device.type == "cuda":  # what fails, and how long it takes, is of this pass
+            torch.cuda.synchronize(self._device)
 
     def _laid_side_by_side(self, runs: Sequence[Run]) -> tuple[Tensor, Tensor]:
         first_row = 0
@@ -100,6 +105,18 @@ class Decoder:
         heads: Tensor = projection(normed).unflatten(-1, (-1, self.shape.head_dim))
         norm: nn.Module | None = getattr(layer.self_attn, f"{kind}_norm", None)
         return heads if norm is None else norm(heads)
+
+
+def _refuse_other_arithmetic(model: Any, deepest: int) -> None:
+    """Raises ValueError: positions turn a part of a head alone, or logits are scaled otherwise."""
+    for number in range(deepest + 1):
+        attention = model.layers[number].self_attn
+        width = attention.head_dim
+        turned = 2 * model.rotary_emb.inv_freq.shape[-1]
+        if turned != width:
+            raise ValueError(f"positions turn {turned} of the {width} dimensions of a head")
+        if not isclose(attention.scaling, width**-0.5):
+            raise ValueError(f"layer {number} scales its logits by {attention.scaling}")
 
 
 def _by_layer(heads: Sequence[Head], model: Any) -> dict[int, list[int]]:

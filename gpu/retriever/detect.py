@@ -47,7 +47,7 @@ from retriever.errors import Unusable
 from retriever.headwise import all_heads, head_scores
 from retriever.loading import chosen_device, chosen_dtype
 from retriever.picture import draw_heads
-from retriever.profile import FRAME_TOKENS, Head, Profile
+from retriever.profile import LENGTH_POWER, FRAME_TOKENS, Head, Profile
 from retriever.prompt import Prompt
 from retriever.reader import Reader
 from retriever.repository import Repository, open_repository
@@ -180,7 +180,14 @@ def rank_stretches(
 
     def reader() -> Reader:
         cache = WindowCache(0, float("inf"), time.monotonic)
-        return Reader(decoder, prompt, cache, window_tokens=window_tokens, pass_rows=PASS_ROWS)
+        return Reader(
+            decoder,
+            prompt,
+            cache,
+            window_tokens=window_tokens,
+            pass_rows=PASS_ROWS,
+            length_power=LENGTH_POWER,
+        )
 
     return calibrate(
         reader,

@@ -98,9 +98,10 @@ def read_set(path: Path) -> Iterator[Dialogue]:
 
 
 def wire_text(message: Message) -> str:
-    """As the gateway words a message for the model."""
+    """As the gateway words a message for the model; a speaker's name is part of what was said."""
     date = f"[{_day(message.at)}] " if message.at else ""
-    return f"{date}{message.speaker or message.role}: {message.text}"
+    said = f"{message.speaker}: {message.text}" if message.speaker else message.text
+    return f"{date}{message.role}: {said}"
 
 
 def wire_chunks(message: Message) -> list[Chunk]:

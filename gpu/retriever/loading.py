@@ -7,7 +7,7 @@ from retriever.errors import Unusable
 from retriever.profile import Profile, find_profile, profile_folders
 from retriever.settings import Settings
 
-CPU_CACHE_BYTES = 1 << 30
+CPU_CACHE_BYTES = 2 << 30
 GPU_CACHE_SHARE = 0.6  # of the memory that is free once the model is loaded
 
 _DTYPES = {

@@ -25,6 +25,7 @@ from pydantic import (
 from retriever.errors import Unusable
 
 SHIPPED = Path(__file__).parent / "profiles"
+LENGTH_POWER = 0.7  # ARCHITECTURE.md has the measurement
 FRAME_TOKENS = 256  # at most, of a prompt's openers and its instruction
 _NO_SCORE_DEPENDS_ON = {"name", "also", "floor", "fusion_weight", "note"}
 
@@ -68,6 +69,9 @@ class Profile(BaseModel):
     window_tokens: PositiveInt
     chunk_tokens: PositiveInt = 300  # a longer chunk is scored in pieces of this many
     query_tokens: PositiveInt = 256
+    # Attention is shared among a window's chunks: fewer of them get more each. Scores are scaled
+    # by (the window's tokens / window_tokens) to this power, so that those of all windows compare.
+    length_power: float = Field(LENGTH_POWER, ge=0, le=1)
     floor: float = Field(allow_inf_nan=False)
     fusion_weight: float | None = Field(None, gt=0, allow_inf_nan=False)  # None: ranks alone
     user_opener: str  # openers are parsed with special tokens

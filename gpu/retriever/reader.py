@@ -4,13 +4,17 @@ A pass is shared: it takes questions of all jobs that are ready for one, and onl
 none the next stretch of what is unread, so that a warm question waits for one pass at the most.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from torch import Tensor
 
-from retriever.cache import WindowCache, chained
+from retriever.cache import WindowCache, chained, in_common
 from retriever.decoder import Decoder
+from retriever.errors import TooLarge
 from retriever.jobs import Job, Part
 from retriever.prompt import Prompt
 from retriever.runs import Question, Reading
@@ -27,9 +31,27 @@ class PassFailed(Exception):
         self.windows = windows
 
 
+@dataclass(slots=True, eq=False)
+class _Draft:
+    """What a part will be, before anything is changed: the first `same` chunks of `window`, and
+    `added` behind them, each with its digest and pieces."""
+
+    window: Window
+    same: int
+    places: list[int]
+    added: list[tuple[bytes, list[list[int]]]] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        added = sum(len(piece) for _, pieces in self.added for piece in pieces)
+        return self.window.ends_after(self.same)[-1] + added
+
+
 class Reader:
     """`window_tokens` bound a window, opening included; `pass_rows` the rows of one pass. What is
-    read is found again under `identity` alone: model, adapter and profile."""
+    read is found again under `identity` alone: model, adapter and profile. Scores of a window that
+    is not full are scaled by its length's share to the `length_power`; 0 leaves them as published.
+    """
 
     def __init__(
         self,
@@ -39,36 +61,56 @@ class Reader:
         *,
         window_tokens: int,
         pass_rows: int,
+        length_power: float = 0.0,
         identity: str = "",
     ) -> None:
         self._decoder = decoder
         self._prompt = prompt
         self._window_tokens = window_tokens
         self._pass_rows = pass_rows
+        self._length_power = length_power
         self._identity = identity
         self.cache = cache
+        self._held: WeakSet[Part] = WeakSet()  # those that somebody may still read or ask
 
     @property
     def bytes_per_token(self) -> int:
         return self._decoder.shape.bytes_per_token
 
     def begin(
-        self, owner: str, epoch: int, windows: Sequence[Sequence[Chunk]], queries: Sequence[str]
+        self,
+        owner: str,
+        epoch: int,
+        windows: Sequence[Sequence[Chunk]],
+        queries: Sequence[str],
+        max_bytes: int | None = None,
     ) -> Job:
-        """Lay chunks out in windows, those found in the cache among them. Reads nothing yet."""
-        parts: list[Part] = []
-        cached = 0
-        for chunks in windows:
-            for part, found in self._parts(owner, epoch, chunks):
-                parts.append(part)
-                cached += found
-        self.cache.counts.tokens_cached += cached
-        return Job(owner, parts, [self._prompt.tail(query) for query in queries], cached)
+        """Lay chunks out in windows, those found in the cache among them. Reads nothing yet, and
+        takes no room on the device.
 
-    def bytes_of(self, job: Job) -> int:
-        """What its windows take when it is done."""
-        rows = len(self._prompt.stem) + len(self._prompt.null_tail) + sum(map(len, job.tails))
-        return sum(part.window.bytes_with(rows) for part in job.parts)
+        Raises TooLarge: all windows together would take more than `max_bytes`. Nothing has changed
+        then.
+        """
+        tails = [self._prompt.tail(query) for query in queries]
+        drafts = self._drafts(owner, epoch, windows)
+        if max_bytes is not None and self._bytes_of_drafts(drafts, tails) > max_bytes:
+            raise TooLarge("The memory is larger than the cache.")
+        users = Counter(draft.window for draft in drafts)
+        parts = [self._part(owner, epoch, draft, users[draft.window] == 1) for draft in drafts]
+        cached = sum(part.tokens - part.tokens_to_read for part in parts)
+        self.cache.counts.tokens_cached += cached
+        return Job(owner, parts, tails, cached)
+
+    def bytes_of(self, *jobs: Job) -> int:
+        """What their windows take when all are done; one that they share is taken once."""
+        taken: dict[int, int] = {}
+        for job in jobs:
+            rows = self._rows(job.tails)
+            for part in job.parts:
+                again = 0 if part.is_whole else len(self._prompt.stem)  # beside the one that stands
+                size = part.window.bytes_with(rows + again)
+                taken[id(part.window)] = max(size, taken.get(id(part.window), 0))
+        return sum(taken.values())
 
     def discard(self, job: Job) -> None:
         """Nobody finds its windows again."""
@@ -77,13 +119,15 @@ class Reader:
 
     def step(self, jobs: Sequence[Job]) -> None:
         """One pass for these jobs; nothing when all are done. Raises PassFailed."""
+        in_use = {part.window for job in jobs for part in job.parts}
         if asked := self._questions(jobs):
             with self._pass_over([part.window for _, part, _ in asked]):
+                self._make_room_for_rows([question for _, _, question in asked], in_use)
                 self._ask(asked)
-        elif readings := self._readings(jobs):
+        elif readings := self._readings(jobs, in_use):
             with self._pass_over([one.window for one in readings]):
                 self._read(readings)
-        self.cache.evict({part.window for job in jobs for part in job.parts})
+        self._evict(in_use)
 
     @contextmanager
     def _pass_over(self, windows: Sequence[Window]) -> Iterator[None]:
@@ -101,37 +145,77 @@ class Reader:
         self._decoder.run(readings)
         self.cache.counts.tokens_read += sum(len(one.ids) for one in readings)
 
-    def _parts(self, owner: str, epoch: int, chunks: Sequence[Chunk]) -> Iterator[tuple[Part, int]]:
-        """A window's chunks, cut where they outgrow the model's window, each with the tokens
-        found read."""
-        while chunks:
-            chain = chained(f"{self._identity} {owner}", chunks)
-            window, same = self.cache.find(owner, epoch, chain)
-            self.cache.counts.hits += window is not None
-            self.cache.counts.misses += window is None
-            if window is None:
-                window = self._decoder.window(self._prompt.opening)
-            elif same < len(window.chain):
-                window = window.branch(same)
-            found = window.length
-            self._lay_out(window, chain[same:], chunks[same:])
-            self.cache.keep(owner, epoch, window)
-            taken = len(window.chain)
-            yield Part(window, taken), found
-            chunks = chunks[taken:]
+    def _drafts(self, owner: str, epoch: int, windows: Sequence[Sequence[Chunk]]) -> list[_Draft]:
+        """The request's windows, cut where they outgrow the model's."""
+        drafts: list[_Draft] = []
+        first = 0
+        for chunks in windows:
+            left = [(place, chunk.text) for place, chunk in enumerate(chunks, first)]
+            first += len(chunks)
+            while left:
+                draft = self._draft(owner, epoch, left)
+                if draft is None:
+                    place, text = left[0]
+                    middle = len(text) // 2
+                    left[:1] = [(place, text[:middle]), (place, text[middle:])]
+                else:
+                    drafts.append(draft)
+                    del left[: len(draft.places)]
+        return drafts
 
-    def _lay_out(self, window: Window, chain: Sequence[bytes], chunks: Sequence[Chunk]) -> None:
-        """Chunks behind the others as long as they fit; of a first that does not, what fits."""
-        for digest, chunk in zip(chain, chunks, strict=True):
-            pieces = self._prompt.chunk(len(window.chain) + 1, chunk.text)
-            room = self._window_tokens - window.tokens
-            if sum(map(len, pieces)) > room:
-                if window.chain:
-                    return
-                pieces = _first(pieces, room)
+    def _draft(self, owner: str, epoch: int, texts: Sequence[tuple[int, str]]) -> _Draft | None:
+        """As many texts as one window takes; None: the first alone is longer."""
+        chain = chained(f"{self._identity} {owner}", [text for _, text in texts])
+        window, same = self.cache.find(owner, epoch, chain)
+        window = window or self._decoder.window(self._prompt.opening)
+        draft = _Draft(window, same, [place for place, _ in texts[:same]])
+        room = self._window_tokens - draft.tokens
+        for digest, (place, text) in zip(chain[same:], texts[same:], strict=True):
+            pieces = self._prompt.chunk(len(draft.places) + 1, text)
+            room -= sum(map(len, pieces))
+            if room < 0 and draft.places:
+                break
+            if room < 0 and len(text) > 1:
+                return None
+            draft.places.append(place)
+            draft.added.append((digest, pieces))
+        return draft
+
+    def _part(self, owner: str, epoch: int, draft: _Draft, alone: bool) -> Part:
+        """A window that has gone on differently is left as it is; one that is shorter now is cut,
+        so that what was deleted goes, unless others have a use for all of it."""
+        window, counts = draft.window, self.cache.counts
+        counts.hits += draft.same > 0
+        counts.misses += draft.same == 0
+        if draft.same < len(window.chain):
+            self.cache.use(window)
+            if draft.added:
+                window = window.branch(draft.same)
+            elif alone and window.is_mostly(draft.same) and not self._is_held(window):
+                window.cut(draft.same)
+        for digest, pieces in draft.added:
             window.lay_out(digest, pieces)
+        self.cache.keep(owner, epoch, window)
+        part = Part(window, draft.places)
+        self._held.add(part)
+        return part
 
-    def _readings(self, jobs: Sequence[Job]) -> list[Reading]:
+    def _is_held(self, window: Window) -> bool:
+        return any(part.window is window for part in self._held)
+
+    def _bytes_of_drafts(self, drafts: Sequence[_Draft], tails: Sequence[Sequence[int]]) -> int:
+        rows = self._rows(tails)
+        return sum(
+            self._decoder.shape.bytes_of(draft.tokens + rows)
+            if draft.added
+            else draft.window.bytes_with(rows)
+            for draft in drafts
+        )
+
+    def _rows(self, tails: Sequence[Sequence[int]]) -> int:
+        return len(self._prompt.stem) + len(self._prompt.null_tail) + sum(map(len, tails))
+
+    def _readings(self, jobs: Sequence[Job], in_use: Collection[Window]) -> list[Reading]:
         """Stretches of unread windows, one of each, the first jobs' first."""
         rows = self._pass_rows
         windows = {id(part.window): part.window for job in jobs for part in job.unread}
@@ -139,9 +223,34 @@ class Reader:
         for window in windows.values():
             if rows <= 0:
                 break
-            readings.append(Reading(window, rows))
-            rows -= len(readings[-1].ids)
+            with self._pass_over([window]):
+                self._make_room(window, in_use)
+            if window.length < window.tokens:
+                readings.append(Reading(window, rows))
+                rows -= len(readings[-1].ids)
         return readings
+
+    def _make_room(self, window: Window, in_use: Collection[Window]) -> None:
+        """For all of it, and take over what its origin has; one that it is mostly made of is what
+        it was before and goes."""
+        origin = window.origin
+        needed = [window, *in_use] if origin is None else [window, origin, *in_use]
+        self._evict(needed, window.bytes_with(0) - window.bytes_taken)
+        window.take_over()
+        window.reserve(window.tokens)
+        if origin is None or self._is_held(origin):
+            return
+        if origin.is_mostly(in_common(origin.chain, window.chain)):
+            self.cache.drop(origin)
+
+    def _make_room_for_rows(
+        self, questions: Sequence[Question], in_use: Collection[Window]
+    ) -> None:
+        sizes = [(one.window, self._decoder.shape.bytes_of(one.room)) for one in questions]
+        self._evict(in_use, sum(max(0, size - one.bytes_taken) for one, size in sizes))
+
+    def _evict(self, in_use: Collection[Window], coming: int = 0) -> None:
+        self.cache.evict(set(in_use), coming, {part.window for part in self._held})
 
     def _questions(self, jobs: Sequence[Job]) -> list[tuple[Job, Part, Question]]:
         """Questions about windows that have been read, one about each."""
@@ -149,25 +258,27 @@ class Reader:
         asked: dict[int, tuple[Job, Part, Question]] = {}
         for job in jobs:
             for part in job.unasked:
-                part.detach()
                 if id(part.window) in asked or rows <= 0:
                     continue
-                question = self._question(job, part.window)
+                question = self._question(job, part)
                 asked[id(part.window)] = job, part, question
                 rows -= len(question.ids)
         return list(asked.values())
 
-    def _question(self, job: Job, window: Window) -> Question:
-        kept = window.baseline is not None
+    def _question(self, job: Job, part: Part) -> Question:
+        """About the window's beginning where it has grown: nothing of that is kept."""
+        kept = part.is_whole and part.window.baseline is not None
         tails = list(job.tails) if kept else [self._prompt.null_tail, *job.tails]
-        return Question(window, self._prompt.stem, tails, kept)
+        return Question(part.window, self._prompt.stem, tails, kept, part.tokens)
 
     def _ask(self, asked: Sequence[tuple[Job, Part, Question]]) -> None:
         self._decoder.run([question for _, _, question in asked])
         for job, part, question in asked:
             paid = list(_finite(question.paid).double().cpu())
-            baseline = part.window.baseline or Baseline(paid.pop(0), paid.pop(0))
-            part.window.baseline = baseline
+            kept = part.window.baseline if part.is_whole else None
+            baseline = kept or Baseline(paid.pop(0), paid.pop(0))
+            if part.is_whole:
+                part.window.baseline = baseline
             if job.tails:
                 part.scores = [
                     self._scores(part, baseline, row, tail)
@@ -180,8 +291,14 @@ class Reader:
         stem, null = len(self._prompt.stem), len(self._prompt.null_tail)
         of_query = (baseline.stem + paid) / (stem + rows)
         of_null = (baseline.stem + baseline.null) / (stem + null)
-        pieces = piece_scores(of_query - of_null, part.window.ends)
-        return best_of_each(pieces, part.window.pieces)
+        pieces = piece_scores(of_query - of_null, part.ends) * self._scale(part)
+        return best_of_each(pieces, part.window.pieces[: part.chunks])
+
+    def _scale(self, part: Part) -> float:
+        """Attention is shared among what is there: the less there is, the more each gets."""
+        full = self._window_tokens - len(self._prompt.opening)
+        share = (part.ends[-1] - part.ends[0]) / max(1, full)
+        return float(min(1.0, share) ** self._length_power)
 
 
 def _finite(paid: Tensor) -> Tensor:
@@ -189,14 +306,3 @@ def _finite(paid: Tensor) -> Tensor:
     if not bool(paid.isfinite().all()):
         raise ArithmeticError("attention is not finite")
     return paid
-
-
-def _first(pieces: Sequence[list[int]], room: int) -> list[list[int]]:
-    """The first `room` tokens; at least one."""
-    kept: list[list[int]] = []
-    for piece in pieces:
-        if room <= 0 and kept:
-            break
-        kept.append(piece[: max(1, room)])
-        room -= len(kept[-1])
-    return kept

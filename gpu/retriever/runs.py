@@ -18,7 +18,7 @@ class Reading:
 
     def __init__(self, window: Window, tokens: int) -> None:
         self.window = window
-        self.ids = window.unread[:tokens]
+        self.ids = window.ids[window.length : window.length + tokens]
         self.positions = range(window.length, window.length + len(self.ids))
         self.rows = slice(0)
         self._end = window.length + len(self.ids)
@@ -44,35 +44,50 @@ class Reading:
 
 
 class Question:
-    """A stem and tails behind a window that has been read. All tails follow the stem, none sees
-    another. With `stem_kept` the stem's rows are there from an earlier question.
+    """A stem and tails about a window that has been read, or about its first `tokens`. All tails
+    follow the stem, none sees another. With `stem_kept` the stem's rows are there from an earlier
+    question, about the whole window.
 
+    Rows stand at the positions behind what is asked about and lie in the room behind the window.
     `paid` (groups, tokens) is what each group of rows, the stem unless kept and then the tails, has
-    paid to the window's tokens, summed over the selected heads.
+    paid to the tokens asked about, summed over the selected heads.
     """
 
     def __init__(
-        self, window: Window, stem: Sequence[int], tails: Sequence[Sequence[int]], stem_kept: bool
+        self,
+        window: Window,
+        stem: Sequence[int],
+        tails: Sequence[Sequence[int]],
+        stem_kept: bool,
+        tokens: int | None = None,
     ) -> None:
         self.window = window
+        self.tokens = window.length if tokens is None else tokens
         asked = [] if stem_kept else [stem]
         self.groups = [len(rows) for rows in (*asked, *tails)]
         self.ids = [id for rows in (*asked, *tails) for id in rows]
-        after = window.length + len(stem)
-        self.positions = [] if stem_kept else list(range(window.length, after))
+        after = self.tokens + len(stem)
+        self.positions = [] if stem_kept else list(range(self.tokens, after))
         self.positions += [after + i for tail in tails for i in range(len(tail))]
         self.rows = slice(0)
-        self.paid = torch.zeros(len(self.groups), window.length)
-        self._start = after if stem_kept else window.length
+        self.paid = torch.zeros(len(self.groups), self.tokens)
+        stands = stem_kept or window.baseline is not None  # a stem that is needed again
+        self._start = window.length + (len(stem) if stands else 0)
         self._end = self._start + len(self.ids)
         self._stem, self._tails, self._kept = len(stem), [len(tail) for tail in tails], stem_kept
         self._visible = torch.empty(0)
+
+    @property
+    def room(self) -> int:
+        """Tokens that the window needs room for, the rows behind it among them."""
+        return self._end
 
     def begin(self, first_row: int) -> None:
         self.rows = slice(first_row, first_row + len(self.ids))
         self.window.reserve(self._end)
         device = str(self.window.keys[0].device)
-        seen = visible_tokens(self.window.length, self._stem, self._tails, device)
+        hidden = 0 if self._kept else self._start - self.tokens
+        seen = visible_tokens(self.tokens, self._stem, self._tails, device, hidden)
         self._visible = seen[self._stem :] if self._kept else seen  # (rows, tokens)
         self.paid = self.paid.to(device)
 
@@ -93,7 +108,7 @@ class Question:
         shared = q.shape[1] // self.window.keys[layer].shape[0]  # query heads of one key head
         keys = self.window.keys[layer][[head // shared for head in heads], : self._end]
         paid = attention_paid(q[:, list(heads)], keys, self._visible, self.groups)
-        self.paid += paid[:, : self.window.length]
+        self.paid += paid[:, : self.tokens]
 
     def finish(self) -> None:
         """Nothing: what was written lies in the room behind the window."""

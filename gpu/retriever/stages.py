@@ -8,7 +8,7 @@ from retriever.building import build_engine
 from retriever.checkpoint import Checkpoint
 from retriever.engine import Engine
 from retriever.errors import Unusable
-from retriever.loading import chosen_device, load
+from retriever.loading import chosen_device, chosen_dtype, load
 from retriever.profile import Profile
 from retriever.settings import Settings
 
@@ -39,8 +39,17 @@ class Stages:
             self.read()
         checkpoint, profile = self.checked()
         device = chosen_device(self._settings)
+        if checkpoint.model.dtype != chosen_dtype(self._settings, device):
+            del checkpoint  # before another is read beside it
+            checkpoint, profile = self._read_again()
         checkpoint.model.to(device)  # type: ignore[arg-type]  # in place; typed wrongly over there
         return build_engine(checkpoint, profile, self._settings)
+
+    def _read_again(self) -> tuple[Checkpoint, Profile]:
+        """DEVICE=auto, and no GPU came: a CPU reads in other numbers. Raises Unusable."""
+        self._read = Unusable("The model was not read.")
+        self._read = load(self._settings)
+        return self._read
 
 
 def read_beside_no_gpu(settings: Settings) -> Settings:

@@ -21,7 +21,7 @@ INDEX = "model.safetensors.index.json"
 _FLOATS = {"F32", "F16", "BF16"}
 _LAYER = re.compile(r"layers\.(\d+)\.")
 # heads come after the last layer; old checkpoints hold what is computed from their configuration
-_NEVER_READ = re.compile(r"lm_head\.|score\.|layers\.\d+\.self_attn\.rotary_emb\.inv_freq$")
+_NEVER_READ = re.compile(r"lm_head\.|score\.|(?:layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq$")
 
 Shape = tuple[int, ...]
 

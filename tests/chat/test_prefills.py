@@ -1,6 +1,7 @@
 """Reading ahead: only what shall be stored, beside the turn, whatever comes of it."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -74,4 +75,5 @@ async def test_an_error_is_logged_without_its_words(caplog: pytest.LogCaptureFix
         Prefills(ranker).begin(turn(SAID))
         await ranker.called.wait()
         await asyncio.sleep(0)  # the task's last step
-    assert caplog.messages == ["prefill failed: RuntimeError"]
+    (line,) = map(json.loads, caplog.messages)
+    assert line == {"event": "prefill_failed", "severity": "WARNING", "error": "RuntimeError"}

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from retriever.cache import WindowCache, chained
+from retriever.cache import MOST_BEGUN_ALIKE, WindowCache, chained
+from retriever.errors import TooLarge
+from retriever.reader import PassFailed
 from retriever.window import GROWTH_TOKENS, Shape, Window
 from retriever_contract.wire import Chunk
-from support.readers import Clock, Desk, desk
+from support.readers import OWNER, Clock, Desk, chunked, desk
 from support.tiny_models import tiny_model
 
 SHAPE = Shape(layers=2, kv_heads=2, head_dim=4, dtype=torch.float32, device="cpu")
@@ -15,14 +17,10 @@ SEED = "someone"
 TEXTS = ("user: a cat", "assistant: which one?", "user: the black one")
 
 
-def chunk(text: str, id: str = "c") -> Chunk:
-    return Chunk(id=id, text=text)
-
-
 def window(*texts: str, tokens: int = 10, seed: str = SEED) -> Window:
     """Read, with `tokens` in all."""
     made = Window(SHAPE, [1] * tokens)
-    for digest in chained(seed, [chunk(text) for text in texts]):
+    for digest in chained(seed, texts):
         made.lay_out(digest, [])
     made.reserve(tokens)
     made.mark_read(tokens)
@@ -47,29 +45,16 @@ def test_a_window_is_found_by_how_it_begins(cache: WindowCache) -> None:
     kept = window("x", "y", "z")
     cache.keep("a", 0, kept)
     for texts, same in {"xyz": 3, "xyzw": 3, "xy": 2, "xqz": 1, "x": 1}.items():
-        chain = chained(SEED, [chunk(text) for text in texts])
+        chain = chained(SEED, list(texts))
         assert cache.find("a", 0, chain) == (kept, same)
-    assert cache.find("a", 0, chained(SEED, [chunk("y")])) == (None, 0)
+    assert cache.find("a", 0, chained(SEED, ["y"])) == (None, 0)
 
 
-def test_a_chain_covers_ids_texts_and_all_before() -> None:
-    chain = chained(SEED, [chunk("x"), chunk("y")])
-    assert chain[0] == chained(SEED, [chunk("x")])[0]
-    others = [
-        chained("other", [chunk("x"), chunk("y")]),
-        chained(SEED, [chunk("z"), chunk("y")]),
-        chained(SEED, [chunk("x", id="d"), chunk("y")]),
-    ]
-    assert len({chain[1], *(other[1] for other in others)}) == 4
-
-
-def test_an_id_and_a_text_are_not_taken_for_each_other() -> None:
-    for between in ("", " ", "\0", "1 "):
-        one, other = chunk(f"y{between}z", id="x"), chunk("z", id=f"x{between}y")
-        assert chained(SEED, [one]) != chained(SEED, [other])
-        assert chained(SEED, [chunk(f"y{between}z")]) != chained(
-            SEED, [chunk("z", id=f"cy{between}")]
-        )
+def test_a_chain_covers_whose_it_is_and_all_texts_before() -> None:
+    chain = chained(SEED, ["x", "y"])
+    assert chain[0] == chained(SEED, ["x"])[0]
+    others = [("other", ["x", "y"]), (SEED, ["z", "y"]), (SEED, ["xy"]), (SEED, ["", "xy"])]
+    assert len({chain[1], *(chained(*other)[-1] for other in others)}) == 5
 
 
 def test_owners_and_epochs_are_apart(cache: WindowCache) -> None:
@@ -137,12 +122,65 @@ def test_the_last_placed_stays_though_it_is_too_big(cache: WindowCache) -> None:
     assert len(cache) == 1
 
 
-def test_another_that_begins_alike_takes_the_place(cache: WindowCache) -> None:
-    first, second = window("x", "y"), window("x", "z")
-    cache.keep("a", 0, first)
-    cache.keep("a", 0, second)
-    assert len(cache) == 1
-    assert cache.find("a", 0, first.chain) == (second, 1)
+def test_windows_that_begin_alike_live_side_by_side(cache: WindowCache) -> None:
+    short, first, second = window("x"), window("x", "y"), window("x", "z", "w")
+    for one in (first, second, short):
+        cache.keep("a", 0, one)
+    assert len(cache) == 3
+    for texts, found in {
+        "xy": (first, 2),
+        "xyq": (first, 2),
+        "xzw": (second, 3),
+        "xz": (second, 2),
+        "x": (short, 1),
+        "xq": (short, 1),
+    }.items():
+        assert cache.find("a", 0, chained(SEED, list(texts))) == found
+    cache.drop(first)
+    assert cache.find("a", 0, first.chain) == (short, 1)
+
+
+def test_of_too_many_that_begin_alike_the_least_recently_used_goes(cache: WindowCache) -> None:
+    alike = [window("x", str(number)) for number in range(MOST_BEGUN_ALIKE + 1)]
+    for one in alike[:-1]:
+        cache.keep("a", 0, one)
+    cache.use(alike[0])
+    cache.keep("a", 0, alike[-1])
+    assert [has(cache, one) for one in alike] == [True, False, *[True] * (MOST_BEGUN_ALIKE - 1)]
+
+
+def test_a_window_kept_again_is_kept_once(cache: WindowCache) -> None:
+    one = window("x")
+    cache.keep("a", 0, one)
+    cache.keep("a", 0, one)
+    cache.drop(one)
+    assert not has(cache, one)
+    assert len(cache) == 0
+
+
+def test_room_is_made_for_what_is_coming(cache: WindowCache) -> None:
+    kept = [window(text) for text in "xyz"]
+    for one in kept:
+        cache.keep("a", 0, one)
+    cache.evict(in_use={kept[0]}, coming=ONE)
+    assert [has(cache, one) for one in kept] == [True, False, True]
+
+
+def test_what_is_evicted_takes_no_room_whoever_has_it(cache: WindowCache) -> None:
+    old = window("x")
+    for one in (old, *map(window, "yzw")):
+        cache.keep("a", 0, one)
+    cache.evict()
+    assert (old.bytes_taken, old.length) == (0, 0)
+
+
+def test_what_is_awaited_gives_its_room_back_and_is_found(cache: WindowCache) -> None:
+    awaited = window("x")
+    for one in (awaited, *map(window, "yzw")):
+        cache.keep("a", 0, one)
+    cache.evict(awaited={awaited})
+    assert has(cache, awaited)
+    assert (awaited.bytes_taken, cache.bytes_kept) == (0, 3 * ONE)
 
 
 def test_what_is_idle_is_not_found_and_goes(cache: WindowCache, clock: Clock) -> None:
@@ -253,3 +291,103 @@ def test_what_is_kept_is_bounded_and_scores_do_not_depend_on_it() -> None:
         tight.reader.cache.evict()
     assert len(tight.reader.cache) == 2
     assert tight.reader.cache.counts.evicted == 3
+
+
+def test_new_ids_for_what_was_said_long_ago_change_nothing(llama: Desk) -> None:
+    llama.rank(TEXTS, "cat?")
+    renamed = [Chunk(id=f"other-{number}", text=text) for number, text in enumerate(TEXTS)]
+    job = llama.reader.begin(OWNER, 0, [renamed], ["cat?"])
+    assert (job.unread, job.tokens_cached) == ([], job.tokens)
+
+
+def test_two_conversations_that_open_with_the_same_words_are_both_kept(llama: Desk) -> None:
+    hello = "user: hello"
+    memories = [(hello, *TEXTS), (hello, *TEXTS[::-1])]
+    for texts in memories:
+        llama.rank(texts, "cat?")
+    llama.rank([hello], "cat?")
+    for texts in memories:
+        assert llama.begin(texts, "cat?").unread == []
+
+
+def test_a_memory_that_is_shorter_than_the_one_kept_has_it_cut(llama: Desk) -> None:
+    """What was deleted goes at once; nothing is copied and nothing read."""
+    llama.rank(TEXTS, "cat?")
+    read, taken = llama.reader.cache.counts.tokens_read, llama.reader.cache.bytes_kept
+    job = llama.begin(TEXTS[:2], "cat?")
+    (part,) = job.parts
+    assert (len(part.window.chain), job.unread, job.tokens_cached) == (2, [], job.tokens)
+    llama.finish(job)
+    assert (len(llama.reader.cache), llama.reader.cache.bytes_kept) == (1, taken)
+    assert llama.reader.cache.counts.tokens_read == read
+
+
+def test_a_window_that_another_reads_is_asked_about_its_beginning(llama: Desk) -> None:
+    """Nothing is cut under it, nothing copied, and the longer one stays."""
+    longer = llama.begin(TEXTS, "cat?")
+    shorter = llama.begin(TEXTS[:2], "cat?")
+    assert longer.parts[0].window is shorter.parts[0].window
+    llama.finish(longer, shorter)
+    again = llama.begin(TEXTS[:2], "dog?")
+    llama.finish(again)
+    assert again.parts[0].window is longer.parts[0].window
+    assert len(llama.reader.cache) == 1
+    assert llama.begin(TEXTS, "dog?").unread == []
+    assert llama.reader.cache.counts.tokens_read == longer.tokens
+
+
+def test_a_small_beginning_of_a_window_cuts_nothing_off(llama: Desk) -> None:
+    """It is some other conversation's, as likely as not."""
+    texts = ("user: hi", *TEXTS)
+    llama.rank(texts, "cat?")
+    llama.rank(texts[:1], "cat?")
+    assert llama.begin(texts, "cat?").unread == []
+
+
+def test_what_a_window_has_become_takes_its_place(llama: Desk) -> None:
+    llama.rank(TEXTS, "cat?")
+    edited = (*TEXTS[:2], "user: the white one")
+    job = llama.begin(edited, "cat?")
+    assert 0 < job.tokens_cached < job.tokens
+    assert llama.reader.cache.bytes_kept == job.parts[0].window.bytes_with(0)  # the old one's
+    llama.finish(job)
+    assert len(llama.reader.cache) == 1
+    assert llama.reader.cache.bytes_kept == job.parts[0].window.bytes_taken
+
+
+def test_windows_of_one_request_that_go_apart_are_both_kept(llama: Desk) -> None:
+    llama.rank(TEXTS[:2], "cat?")
+    both = [(*TEXTS[:2], "user: this"), (*TEXTS[:2], "user: that")]
+    llama.rank(both, "cat?")
+    assert llama.begin(both, "dog?").unread == []
+
+
+def test_too_large_a_memory_leaves_what_is_kept(llama: Desk) -> None:
+    llama.rank(TEXTS, "cat?")
+    kept = llama.reader.cache.bytes_kept
+    huge = [(*TEXTS, "user: " + "and so on " * 300), TEXTS[:1]]
+    with pytest.raises(TooLarge):
+        llama.reader.begin(OWNER, 0, chunked(huge), ["cat?"], max_bytes=2 * kept)
+    assert llama.reader.cache.bytes_kept == kept
+    job = llama.begin(TEXTS, "dog?")
+    assert job.unread == job.parts[1:] == []
+    assert job.parts[0].window.baseline is not None
+
+
+def test_a_copy_that_finds_no_room_fails_its_own_window(
+    llama: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llama.rank(TEXTS, "cat?")
+    edited, other = llama.begin((*TEXTS[:2], "no"), "cat?"), llama.begin(TEXTS, owner="b" * 16)
+
+    def full(_: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    with monkeypatch.context() as broke:
+        broke.setattr(Window, "take_over", full)
+        with pytest.raises(PassFailed) as failed:
+            llama.reader.step([edited, other])
+    assert edited.needs(failed.value.windows)
+    assert not other.needs(failed.value.windows)
+    llama.finish(other)
+    assert llama.begin(TEXTS, "cat?").unread == []

@@ -149,6 +149,16 @@ def test_a_decoder_saved_without_its_vocabulary_head_is_the_same(tmp_path: Path)
     assert all(map(torch.equal, hidden(load(folder).model), hidden(tiny_model("qwen3").model)))
 
 
+@pytest.mark.parametrize("place", ["", "layers.1.self_attn."])
+def test_what_old_checkpoints_hold_of_their_configuration_is_left_out(
+    tmp_path: Path, place: str
+) -> None:
+    folder = save_tiny(tmp_path, "llama")
+    computed = {f"model.{place}rotary_emb.inv_freq": torch.full((8,), 99.0)}
+    rewrite(folder, lambda whole: {**whole, **computed})
+    assert all(map(torch.equal, hidden(load(folder).model), hidden(tiny_model("llama").model)))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,11 +26,20 @@ from support.modal_cloud import PYTHONPATH
 from support.rankers import FACTS
 from support.tiny_retriever import tiny_settings
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104  asked for, and refused
+START_SECONDS = 30.0
+
 
 class Server:
     """`python -m retriever serve` on a port of the system's choice."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str], settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        settings: dict[str, str],
+        handed_down: Sequence[int] = (),
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "retriever", "serve", "--port", "0", *arguments],
             cwd=folder,  # where no .env of a developer lies
@@ -43,6 +53,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pass_fds=handed_down,
         )
 
     def line(self) -> str:
@@ -128,6 +139,35 @@ def test_a_server_ends_with_whoever_started_it(tmp_path: Path) -> None:
         assert code == -signal.SIGTERM
 
 
+def test_a_server_takes_over_a_socket_that_listens_already(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, fd = listening.getsockname()[1], listening.fileno()
+        server = Server(tmp_path, ["--fd", str(fd)], {"MODEL_NAME": "nobody/nothing"}, [fd])
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/v1/health", timeout=START_SECONDS)
+            assert health.status_code == 503
+            assert url_of(server.line()) == f"http://127.0.0.1:{port}"
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("fd", ["0", "99"])
+def test_what_is_no_socket_is_not_taken_over(tmp_path: Path, fd: str) -> None:
+    with serving(tmp_path, "--fd", fd) as server:
+        code, errors = server.ended()
+    assert (code, errors.startswith(f"--fd {fd} is no socket")) == (1, True)
+
+
+def test_a_socket_that_others_reach_is_not_taken_over_by_accident(tmp_path: Path) -> None:
+    with socket.create_server((EVERYWHERE, 0)) as listening:
+        server = Server(tmp_path, ["--fd", str(listening.fileno())], {}, [listening.fileno()])
+        try:
+            code, errors = server.ended()
+        finally:
+            server.kill()
+    assert (code, "nobody signs in here: --public" in errors) == (1, True)
+
+
 def test_a_server_that_is_interrupted_while_it_loads_leaves_without_a_trace(
     tmp_path: Path,
 ) -> None:
@@ -145,9 +185,6 @@ def test_the_embedded_model_stands_in_where_none_is_named(monkeypatch: pytest.Mo
     assert embedded_where_none_is_named(named) is named
     on_gpu = Settings(_env_file=None, device="cuda")
     assert embedded_where_none_is_named(on_gpu).device == "cuda"
-
-
-EVERYWHERE = "0.0.0.0"  # noqa: S104  asked for, and refused
 
 
 @pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.0.2.7", "retriever.internal"])

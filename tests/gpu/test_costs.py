@@ -80,6 +80,21 @@ def test_several_windows_cost_the_sum_of_each(llama: Desk) -> None:
     assert flops(llama, job) == sum(form.cold(size, suffix) for size in sizes)
 
 
+def test_a_window_that_went_on_differently_costs_what_differs(llama: Desk) -> None:
+    llama.rank([*MEMORY, TURN], QUERY)
+    job = llama.begin([*MEMORY, "user: another turn"], QUERY)
+    shared = job.tokens_cached
+    assert shared > 100
+    wanted = form_of(llama).appended(shared, job.tokens - shared, suffix_of(llama))
+    assert flops(llama, job) == wanted
+
+
+def test_a_window_cut_costs_its_question(llama: Desk) -> None:
+    llama.rank([*MEMORY, TURN], QUERY)
+    job = llama.begin(MEMORY, QUERY)
+    assert flops(llama, job) == form_of(llama).appended(job.tokens, 0, suffix_of(llama))
+
+
 def test_two_callers_in_one_pass_cost_the_sum_of_each(llama: Desk) -> None:
     jobs = [llama.begin(MEMORY, QUERY, owner=letter * 16) for letter in "ab"]
     alone = form_of(llama).cold(jobs[0].tokens, suffix_of(llama))

@@ -114,7 +114,7 @@ def test_the_date_stands_in_front_as_a_day(at: str | None, opening: str) -> None
 
 
 def test_who_spoke_goes_before_the_role() -> None:
-    assert wire_text(message(speaker="Ann")) == "Ann: hello"
+    assert wire_text(message(speaker="Ann")) == "user: Ann: hello"
 
 
 def test_a_long_message_comes_in_parts_that_each_say_who_spoke() -> None:

@@ -124,6 +124,73 @@ def test_a_shorter_memory_than_the_one_kept_is_exact(llama: Desk) -> None:
     assert_same(llama.rank(TEXTS[:3], QUERY)[0], reference(llama, TEXTS[:3]))
 
 
+def test_the_beginning_of_a_window_that_others_have_is_exact_and_so_is_all_of_it(
+    of_family: Desk,
+) -> None:
+    """Its rows lie behind the stem that stands, and see nothing between."""
+    whole = of_family.begin(TEXTS, QUERY, owner="e" * 16)
+    of_family.finish(whole)
+    before = of_family.reader.cache.bytes_kept
+    for chunks in (5, 3, 1):
+        part = of_family.begin(TEXTS[:chunks], QUERY, owner="e" * 16)
+        of_family.finish(part)
+        assert part.parts[0].window is whole.parts[0].window
+        assert part.scores()[0] == pytest.approx(
+            reference(of_family, TEXTS[:chunks]), abs=TOLERANCE
+        )
+    again = of_family.begin(TEXTS, "who painted?", owner="e" * 16)
+    assert again.parts[0].window.baseline is not None
+    of_family.finish(again)
+    assert_same(again.scores()[0], reference(of_family, TEXTS, "who painted?"))
+    assert of_family.reader.cache.bytes_kept <= before + 256 * of_family.reader.bytes_per_token
+
+
+def test_a_beginning_asked_about_while_the_rest_is_read_is_exact(llama: Desk) -> None:
+    longer = llama.begin(TEXTS, QUERY)
+    while longer.parts[0].window.length < longer.parts[0].ends[2]:
+        llama.reader.step([longer])
+    shorter = llama.begin(TEXTS[:2], QUERY)
+    assert not longer.parts[0].is_read
+    llama.finish(shorter, longer)
+    assert_same(shorter.scores()[0], reference(llama, TEXTS[:2]))
+    assert_same(longer.scores()[0], reference(llama, TEXTS))
+
+
+def test_a_window_that_was_cut_and_grew_again_is_exact(llama: Desk) -> None:
+    llama.rank(TEXTS, QUERY)
+    for texts in (TEXTS[:4], [*TEXTS[:4], "user: and the roof leaks"], TEXTS[:5], TEXTS):
+        assert_same(llama.rank(texts, QUERY)[0], reference(llama, texts))
+
+
+def test_a_window_and_its_beginning_in_one_request_are_exact(llama: Desk) -> None:
+    llama.rank(TEXTS, QUERY)
+    more = [*TEXTS, "user: and the roof leaks"]
+    for both in ([TEXTS[:4], more], [more, TEXTS[:5]]):
+        wanted = [*reference(llama, both[0]), *reference(llama, both[1])]
+        assert llama.rank(both, QUERY)[0] == pytest.approx(wanted, abs=TOLERANCE)
+
+
+def test_what_was_evicted_while_its_job_waited_is_read_again(llama: Desk) -> None:
+    llama.rank(TEXTS, QUERY)
+    job = llama.begin((*TEXTS, "ok"), QUERY)
+    job.parts[0].window.release()
+    llama.finish(job)
+    assert_same(job.scores()[0], reference(llama, (*TEXTS, "ok")))
+
+
+def test_a_chunk_longer_than_a_window_is_read_in_several_and_none_of_it_is_lost() -> None:
+    short = desk(tiny_model("llama", seed=3), window_tokens=120)
+    long = " and then ".join(TEXTS)
+    scores = short.rank([TEXTS[0], long, "ok"], QUERY)[0]
+    halves = [long[: len(long) // 2], long[len(long) // 2 :]]
+    parts = [part for half in halves for part in (half[: len(half) // 2], half[len(half) // 2 :])]
+    windows = [*([part] for part in parts[:-1]), [parts[-1], "ok"]]
+    *most, (end, ok) = (reference(short, window) for window in windows)
+    wanted = [reference(short, TEXTS[:1])[0], max(end, *(one for (one,) in most)), ok]
+    assert scores == pytest.approx(wanted, abs=TOLERANCE)
+    assert short.begin([TEXTS[0], long, "ok"], QUERY).unread == []
+
+
 def test_a_window_that_grew_for_another_caller_meanwhile_is_exact_for_both(llama: Desk) -> None:
     before = llama.begin(TEXTS[:3], QUERY)
     after = llama.begin(TEXTS, QUERY)
@@ -234,3 +301,31 @@ def test_another_model_adapter_or_profile_meets_nothing_of_this_one(llama: Desk)
         identity="another",
     )
     assert other.begin(OWNER, 0, chunks, [QUERY]).tokens_cached == 0
+
+
+def test_a_model_whose_positions_turn_a_part_of_each_head_is_refused() -> None:
+    model = tiny_model("llama")
+    model.model.rotary_emb.inv_freq = model.model.rotary_emb.inv_freq[:4]
+    with pytest.raises(ValueError, match="turn 8 of the 16 dimensions"):
+        Decoder(model.model, HEADS)
+
+
+def test_a_model_that_scales_its_logits_otherwise_is_refused() -> None:
+    model = tiny_model("qwen3")
+    model.model.layers[3].self_attn.scaling = 0.1  # above the deepest head: it moves no score
+    Decoder(model.model, HEADS)
+    model.model.layers[1].self_attn.scaling = 0.1
+    with pytest.raises(ValueError, match="layer 1 scales its logits"):
+        Decoder(model.model, HEADS)
+
+
+def test_a_short_window_is_scaled_to_compare_with_a_full_one() -> None:
+    """A message alone gets all of the attention; the same in a full window shares it."""
+    model = tiny_model("llama", seed=3)
+    plain = desk(model, window_tokens=400)
+    scaled = desk(model, window_tokens=400, length_power=0.5)
+    alone = [list(TEXTS[:1])]
+    tokens = sum(map(len, plain.prompt.chunk(1, TEXTS[0])))
+    share = tokens / (400 - len(plain.prompt.opening))
+    wanted = [share**0.5 * score for score in plain.rank(alone, QUERY)[0]]
+    assert scaled.rank(alone, QUERY)[0] == pytest.approx(wanted)

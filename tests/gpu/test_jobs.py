@@ -2,8 +2,9 @@
 
 import pytest
 
-from retriever.jobs import Job, Part
+from retriever.jobs import Job, tokens_to_read
 from retriever.reader import PassFailed
+from retriever.window import GROWTH_TOKENS
 from support.readers import Desk, desk
 from support.tiny_models import tiny_model
 
@@ -124,15 +125,36 @@ def test_questions_of_two_callers_are_asked_in_one_step(llama: Desk) -> None:
     assert all(job.is_done for job in jobs)
 
 
-def test_a_part_that_is_alone_keeps_its_window(llama: Desk) -> None:
-    window = llama.begin(TEXTS).parts[0].window
-    part = Part(window, len(TEXTS))
-    part.detach()
-    assert part.window is window
-    shorter = Part(window, 1)
-    shorter.detach()
-    assert shorter.window is not window
-    assert shorter.window.chain == window.chain[:1]
+def test_a_part_knows_whether_its_window_has_more(llama: Desk) -> None:
+    shorter = llama.begin(TEXTS[:1]).parts[0]
+    assert shorter.is_whole
+    longer = llama.begin(TEXTS).parts[0]
+    assert longer.window is shorter.window
+    assert (shorter.is_whole, longer.is_whole) == (False, True)
+    assert shorter.ends == longer.ends[:2]
+    assert shorter.tokens == longer.ends[1]
+
+
+def test_what_jobs_share_is_read_once_and_takes_its_room_once(llama: Desk) -> None:
+    first, second = llama.begin(TEXTS[:2], "cat?"), llama.begin(TEXTS, "cat?")
+    other = llama.begin(OTHERS, "red?", owner="b" * 16)
+    assert tokens_to_read([first, second]) == tokens_to_read([second]) == second.tokens
+    assert tokens_to_read([first, second, other]) == second.tokens + other.tokens
+    sizes = [llama.reader.bytes_of(job) for job in (second, other)]
+    assert llama.reader.bytes_of(second, second, other) == sum(sizes)
+    beside = llama.reader.bytes_of(first, second) - sizes[0]  # rows behind a stem that stands
+    assert 0 <= beside <= GROWTH_TOKENS * llama.reader.bytes_per_token
+    llama.finish(first, second, other)
+    assert tokens_to_read([first, second, other]) == 0
+
+
+def test_a_job_covers_what_it_reads_all_of(llama: Desk) -> None:
+    first, second = llama.begin(TEXTS[:2]), llama.begin([TEXTS, OTHERS])
+    other = llama.begin(OTHERS, owner="b" * 16)
+    assert second.covers(first)
+    assert not first.covers(second)
+    assert not second.covers(other)
+    assert other.covers(llama.begin([], owner="b" * 16))
 
 
 def test_a_failed_pass_names_its_windows_and_drops_them(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from retriever.embedded import EMBEDDED
 from retriever.errors import Unusable
 from retriever.loading import CPU_CACHE_BYTES, cache_bytes, chosen_device, chosen_dtype, load
 from retriever.profile import Profile
@@ -113,7 +114,7 @@ def test_settings_are_read_from_the_environment(
         ("RETRIEVER_CACHE_BYTES", "-1"),
         ("RETRIEVER_IDLE_SECONDS", "0"),
         ("RETRIEVER_QUEUE", "0"),
-        ("PORT", "70000"),
+        ("RETRIEVER_PORT", "70000"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
@@ -122,6 +123,36 @@ def test_settings_that_make_no_sense_are_refused(
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_host_and_port_of_the_gateway_are_not_the_retrievers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("HOST=0.0.0.0\nPORT=8080\n")
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104  and nobody listens there
+    settings = Settings()
+    assert (settings.retriever_host, settings.retriever_port) == ("127.0.0.1", 8090)
+
+
+@pytest.mark.parametrize(
+    ("given", "adapter", "device"),
+    [
+        ({}, "qrhead/mistral-7b-retriever", "cuda"),
+        ({"MODEL_NAME": "mistralai/Mistral-7B-v0.2"}, "qrhead/mistral-7b-retriever", "cuda"),
+        ({"LORA_ID": ""}, "", "cuda"),
+        ({"MODEL_NAME": "someone/other"}, "", "cuda"),
+        ({"MODEL_NAME": "someone/other", "LORA_ID": "someone/lora"}, "someone/lora", "cuda"),
+        ({"MODEL_NAME": EMBEDDED}, "", "auto"),
+        ({"MODEL_NAME": EMBEDDED, "DEVICE": "cuda"}, "", "cuda"),
+    ],
+)
+def test_the_default_adapter_is_of_the_default_model_alone(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], adapter: str, device: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert (settings.lora_id, settings.device) == (adapter, device)
 
 
 def test_numbers_are_fp32_on_a_cpu_and_bf16_on_a_gpu() -> None:

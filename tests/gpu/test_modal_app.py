@@ -98,11 +98,15 @@ def test_memory_is_snapshotted_and_the_gpus_only_on_demand(
     assert asked["experimental_options"] == {"enable_gpu_snapshot": "True"}
 
 
-def test_containers_get_the_secret_and_the_volume(deployed: dict[str, Any]) -> None:
+def test_containers_get_the_volume_and_the_jobs_alone_the_secret(deployed: dict[str, Any]) -> None:
+    secrets = {}
     for name in ("fetch", "detect", "train", "Retriever.*"):
         function = deployed[name]["ranked_functions"][0]["function"]
         assert [mount["mount_path"] for mount in function["volume_mounts"]] == ["/volume"]
-        assert len(function["secret_ids"]) == 2  # the named one, and the settings passed on
+        secrets[name] = len(function["secret_ids"])
+    jobs = dict.fromkeys(("fetch", "detect", "train"), 2)  # the named one, and the settings
+    assert secrets == {**jobs, "Retriever.*": 1}
+    assert "secret_ids" not in deployed["warm"]["ranked_functions"][0]["function"]
 
 
 def test_jobs_run_on_the_same_gpu_and_the_download_on_none(deployed: dict[str, Any]) -> None:
@@ -204,6 +208,33 @@ def test_the_schedule_wakes_a_container_of_the_deployed_class(
     assert cloud.run("-c", call).strip() == "ready"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--model nobody/nothing --name 'a b' --out taken", "'a b' is no name for files"),
+        ("--model nobody/nothing --profile other", "detect ended with 2"),
+    ],
+)
+def test_a_jobs_arguments_arrive_and_what_it_ends_with_comes_back(
+    cloud: ModalCloud, arguments: str, said: str
+) -> None:
+    """Some of them are options of Modal's own command line. The volume is kept all the same."""
+    with pytest.raises(AssertionError, match=said):
+        cloud.run("-m", "modal", "run", f"{APP}::detect", f"--arguments={arguments}")
+    cloud.until_printed("committed")
+
+
+def test_what_was_fetched_is_kept(cloud: ModalCloud) -> None:
+    cloud.run("-m", "modal", "run", f"{APP}::fetch")
+    cloud.until_printed("committed")
+
+
+def test_a_job_that_ends_well_keeps_what_it_wrote(cloud: ModalCloud) -> None:
+    cloud.run("-m", "modal", "run", f"{APP}::detect", "--arguments", "--help")
+    cloud.until_printed("--allow-noncommercial")
+    cloud.until_printed("committed")
+
+
 IMPORT_WITHOUT_TORCH = """
 import importlib.abc, sys
 
@@ -239,7 +270,7 @@ def test_every_setting_of_the_model_reaches_the_container() -> None:
     sys.modules["modal_app"] = module
     spec.loader.exec_module(module)
     told = {*module.PASSED_ON, *module.PLACES}
-    of_the_server_alone = {"HOST", "PORT"}
+    of_the_server_alone = {"RETRIEVER_HOST", "RETRIEVER_PORT"}
     settings = {name.upper() for name in Settings.model_fields} - of_the_server_alone
     assert settings - told == set()
 

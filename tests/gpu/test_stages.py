@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from retriever.building import load_engine
+from retriever.building import build_engine, load_engine
 from retriever.engine import Engine
 from retriever.errors import Unusable
 from retriever.settings import Settings
@@ -86,6 +86,29 @@ def test_the_first_stage_needs_no_gpu_and_reads_the_numbers_of_the_second(
     chosen = settings.model_copy(update={"device": device, "dtype": dtype})
     first = read_beside_no_gpu(chosen)
     assert (first.device, first.dtype) == read
+
+
+async def test_where_no_gpu_comes_a_cpu_reads_in_its_own_numbers(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    stages = Stages(settings.model_copy(update={"device": "auto"}))
+    stages.read()
+    assert stages.checked()[0].model.dtype == torch.bfloat16
+    in_two, in_one = await ranked(stages.engine()), await ranked(load_engine(settings))
+    assert stages.checked()[0].model.dtype == torch.float32
+    assert in_two.scores == in_one.scores
+
+
+def test_what_the_decoder_cannot_run_is_unusable(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = Stages(settings)
+    stages.read()
+    checkpoint, profile = stages.checked()
+    beyond = profile.model_copy(update={"heads": ((1, 99),)})
+    with pytest.raises(Unusable, match=f"profile tiny and {settings.model_name}: .*1-99"):
+        build_engine(checkpoint, beyond, settings)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tests what a machine without a GPU says")

@@ -77,13 +77,16 @@ def test_a_window_that_grows_loses_its_baseline() -> None:
     assert window.baseline is None
 
 
-def test_a_branch_has_what_was_read_of_its_chunks_and_is_its_own() -> None:
+def test_a_branch_takes_over_what_was_read_of_its_chunks_and_is_its_own() -> None:
     window = laid_out()
     filled(window, 8)
     window.baseline = Baseline(torch.zeros(10), torch.zeros(10))
     branch = window.branch(1)
+    assert (branch.length, branch.found, branch.ids) == (0, 6, [1, 2, 3, 4, 5, 6])
+    branch.take_over()
     assert (branch.length, branch.unread, branch.ends) == (6, [], [3, 5, 6])
     assert (branch.chain, branch.pieces, branch.baseline) == ([b"a"], [2], None)
+    assert (branch.origin, branch.found) == (None, 6)
     assert held(branch) == [list(map(float, range(6)))] * 5
     branch.lay_out(b"z", [[20]])
     filled(branch, 1)
@@ -94,19 +97,81 @@ def test_a_branch_has_what_was_read_of_its_chunks_and_is_its_own() -> None:
     assert window.chain == [b"a", b"b"]
 
 
+def test_a_branch_takes_no_room_before_it_takes_over_and_moves_once() -> None:
+    window = laid_out()
+    filled(window, 10)
+    branch = window.branch(1)
+    branch.lay_out(b"z", [range(600)])
+    assert branch.bytes_taken == 0
+    assert {kept.shape[1] for kept in branch.keys} == {0}
+    branch.take_over()
+    assert branch.bytes_taken == branch.bytes_with(0)
+
+
 def test_a_branch_of_what_is_half_read_goes_on_where_it_was() -> None:
     window = laid_out()
     filled(window, 4)
     branch = window.branch(1)
+    branch.take_over()
     assert (branch.length, branch.unread) == (4, [5, 6])
 
 
-def test_a_branch_of_what_is_unread_holds_nothing() -> None:
+def test_a_branch_of_what_is_unread_or_gone_reads_all() -> None:
     window = laid_out()
-    window.reserve(10)
-    branch = window.branch(1)
-    assert (branch.length, branch.unread, branch.bytes_taken) == (0, [1, 2, 3, 4, 5, 6], 0)
-    assert {kept.shape[1] for kept in branch.keys} == {0}
+    gone, unread = laid_out().branch(1), window.branch(1)
+    for branch in (gone, unread):
+        assert branch.found == 0
+        branch.take_over()
+        assert (branch.length, branch.unread, branch.bytes_taken) == (0, [1, 2, 3, 4, 5, 6], 0)
+
+
+def test_a_branch_takes_over_no_more_than_is_still_alike() -> None:
+    window = laid_out()
+    filled(window, 10)
+    branch = window.branch(2)
+    window.cut(1)
+    window.lay_out(b"c", [[7, 80, 9]])
+    filled(window, 3)
+    branch.take_over()
+    assert (branch.length, branch.unread) == (7, [8, 9, 10])
+
+
+def test_a_window_cut_keeps_its_beginning_where_it_is() -> None:
+    window = laid_out()
+    filled(window, 10)
+    window.baseline = Baseline(torch.zeros(10), torch.zeros(10))
+    places = [kept.data_ptr() for kept in (*window.keys, *window.values)]
+    window.cut(1)
+    assert (window.chain, window.pieces, window.ends) == ([b"a"], [2], [3, 5, 6])
+    assert (window.length, window.ids) == (6, [1, 2, 3, 4, 5, 6])
+    assert window.baseline is None
+    assert [kept.data_ptr() for kept in (*window.keys, *window.values)] == places
+
+
+def test_a_window_cut_at_its_end_is_as_it_was() -> None:
+    window = laid_out()
+    filled(window, 8)
+    window.baseline = Baseline(torch.zeros(10), torch.zeros(10))
+    window.cut(2)
+    assert (window.length, window.tokens) == (8, 10)
+    assert window.baseline is not None
+
+
+def test_what_is_released_is_to_be_read_again() -> None:
+    window = laid_out()
+    filled(window, 10)
+    window.release()
+    assert (window.bytes_taken, window.length, window.unread) == (0, 0, list(range(1, 11)))
+    filled(window, 10)
+    assert held(window) == [list(map(float, range(10)))] * 5
+
+
+def test_text_alone_says_what_a_window_is_mostly_made_of() -> None:
+    window = Window(SHAPE, range(1000))
+    window.lay_out(b"a", [[1] * 4])
+    window.lay_out(b"b", [[1] * 5])
+    window.lay_out(b"c", [[1]])
+    assert [window.is_mostly(chunks) for chunks in (0, 1, 2, 3)] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -63,8 +63,10 @@ class Forgetful(LexicalRanker):
         super().__init__()
         self._documents = documents
         self.left: list[Document] | None = None
+        self.epochs: list[int] = []
 
-    async def forget(self, owner: str) -> Forgotten:
+    async def forget(self, owner: str, epoch: int) -> Forgotten:
+        self.epochs.append(epoch)
         self.left = await left(self._documents, owner)
         return Forgotten(forgotten=False, horizon_seconds=600.0)
 
@@ -76,6 +78,7 @@ async def test_the_ranker_is_told_once_nothing_can_be_read_any_more(
     ranker = Forgetful(documents)
     receipt = await Erasure(documents, ranker, lambda: 1_000.0, backup_days=7).erase(ALICE)
     assert ranker.left == []
+    assert ranker.epochs == [receipt.epoch]
     assert receipt.retriever == Forgotten(forgotten=False, horizon_seconds=600.0)
 
 

@@ -82,6 +82,19 @@ def test_once_closed_it_opens_with_a_short_pause_again(breaker: Breaker, clock: 
     assert breaker.admit() is not None
 
 
+def test_lateness_is_no_failure_and_no_probe_that_succeeded(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 2)
+    breaker.late(admitted(breaker))
+    assert breaker.closed
+    fail(breaker, 1)
+    clock.now += FIRST_PAUSE_SECONDS
+    breaker.late(admitted(breaker))
+    clock.now += FIRST_PAUSE_SECONDS
+    assert breaker.admit() is None
+    clock.now += FIRST_PAUSE_SECONDS
+    assert breaker.admit() is not None
+
+
 def test_a_probe_whose_caller_left_lets_the_next_one_probe(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now += FIRST_PAUSE_SECONDS

@@ -14,11 +14,11 @@ from gateway.memory.records import owner_path
 from gateway.retrieval.base import Forgotten, Passage, Question, Ranking
 from gateway.retrieval.breaker import FIRST_PAUSE_SECONDS
 from gateway.retrieval.lexical import LexicalIndex, LexicalRanker
-from gateway.retrieval.remote import RemoteOptions, RemoteRanker, owner_key
-from gateway.retrieval.tier import MAX_ANSWER_BYTES, Tier, endpoint
+from gateway.retrieval.remote import HEARD_SECONDS, RemoteOptions, RemoteRanker, owner_key
+from gateway.retrieval.tier import MAX_ANSWER_BYTES, Missing, Tier, endpoint
 from gateway.upstream.openai import make_client
 from retrieval.passages import chunk, monologue, passage
-from retriever_contract.wire import MAX_QUERY_CHARACTERS
+from retriever_contract.wire import MAX_QUERY_CHARACTERS, ForgetRequest
 from support.ports import free_port
 from support.retriever import (
     HORIZON_SECONDS,
@@ -28,7 +28,7 @@ from support.retriever import (
     proxy_refusal,
     texts_of,
 )
-from support.upstream import Answer, Gate, Recorded
+from support.upstream import PATIENCE_SECONDS, Answer, Gate, Recorded
 
 OWNER = "google:alice@example.test"
 SOON_SECONDS = 0.2
@@ -307,6 +307,96 @@ async def test_past_the_deadline_the_words_rank(
     await retriever.until_aborted()
 
 
+async def test_being_told_early_that_it_will_be_late_costs_no_waiting(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    retriever.queue(failure("deadline"), path="rank")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        ranking = await make(deadline_seconds=50 * PATIENCE_SECONDS).rank(QUESTION)
+    assert ranking.retriever == "lexical; reason=timeout"
+    assert (ranking.shortfall, ranking.warms) == ("timeout", True)
+
+
+def deadlines(retriever: LoopbackRetriever) -> list[float]:
+    """In seconds, as the tier was given them."""
+    return [one.json["deadline_milliseconds"] / 1000 for one in retriever.asked("rank")]
+
+
+@pytest.mark.parametrize("way", [0.0, 0.24, 0.6])
+async def test_a_tier_that_uses_up_its_deadline_is_heard_in_time_however_far_it_is(
+    make: Make, retriever: LoopbackRetriever, clock: Clock, way: float
+) -> None:
+    """`way` is there and back, in seconds."""
+
+    def far_away(request: Recorded) -> Answer:
+        told = retriever.ranking(request)
+        clock.now += way + told["work"]["seconds"]
+        return Answer.json(told)
+
+    retriever.default = far_away
+    ranker = make(deadline_seconds=2.0)
+    for _ in range(20):
+        assert (await ranker.rank(QUESTION)).retriever == "gpu"
+    assert deadlines(retriever)[0] + min(way, 0.24) < 2.0
+    assert deadlines(retriever)[-1] == pytest.approx(0.9 * (2.0 - way), abs=0.01)
+
+
+async def test_what_comes_too_late_leaves_more_for_the_way(
+    make: Make, retriever: LoopbackRetriever
+) -> None:
+    ranker = make(deadline_seconds=SOON_SECONDS)
+    retriever.queue(Answer.silence(), path="rank")
+    for _ in range(2):
+        await ranker.rank(QUESTION)
+    first, second = deadlines(retriever)
+    assert SOON_SECONDS * 0.4 < second <= first < SOON_SECONDS
+
+
+async def test_silence_of_a_tier_that_was_heard_lately_opens_no_circuit(
+    make: Make, retriever: LoopbackRetriever, clock: Clock
+) -> None:
+    ranker = make(deadline_seconds=SOON_SECONDS)
+    retriever.queue(failure("deadline"), *[Answer.silence()] * 4, path="rank")
+    for _ in range(5):
+        assert (await ranker.rank(QUESTION)).retriever == "lexical; reason=timeout"
+        clock.now += HEARD_SECONDS / 5
+    assert (await ranker.rank(QUESTION)).retriever == "gpu"
+    assert len(retriever.requests) == 6
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_silence_for_longer_does(
+    make: Make, retriever: LoopbackRetriever, clock: Clock, heard: bool
+) -> None:
+    ranker = make(deadline_seconds=SOON_SECONDS)
+    if heard:
+        await ranker.rank(QUESTION)
+        clock.now += HEARD_SECONDS + 1
+    retriever.queue(*[Answer.silence()] * 3, path="rank")
+    for _ in range(3):
+        assert (await ranker.rank(QUESTION)).retriever == "lexical; reason=timeout"
+    assert (await ranker.rank(QUESTION)).retriever == "lexical; reason=circuit-open"
+
+
+async def test_a_connection_that_is_never_made_is_no_lateness(
+    retriever: LoopbackRetriever,
+) -> None:
+    """The only one there may be is taken."""
+    retriever.queue(Answer.silence(), path="forget")
+    request = ForgetRequest(owner=owner_key(OWNER))
+    async with make_client(max_connections=1) as narrow:
+        tier = Tier(retriever.origin, narrow)
+        first = asyncio.ensure_future(tier.forget(request, PATIENCE_SECONDS))
+        await retriever.until(lambda: len(retriever.requests) == 1)
+        with pytest.raises(Missing) as missing:
+            await tier.forget(request, SOON_SECONDS)
+        first.cancel()
+        with suppress(asyncio.CancelledError):
+            await first
+    assert (missing.value.reason, missing.value.broken) == ("timeout", True)
+    assert not missing.value.silent
+
+
 async def test_a_tier_that_is_not_there_is_unreachable(make: Make) -> None:
     ranking = await make(f"http://127.0.0.1:{free_port()}").rank(QUESTION)
     assert (ranking.retriever, ranking.shortfall) == ("lexical; reason=unreachable", "degraded")
@@ -389,7 +479,7 @@ SAID = [Passage(f"m{i}", "s", "user", f"Remark {i}.", 40, float(i)) for i in ran
 async def test_the_open_window_alone_is_read_ahead(
     make: Make, retriever: LoopbackRetriever
 ) -> None:
-    ranker = make(window_tokens=100)
+    ranker = make(window_tokens=120)  # two remarks
     await ranker.prefill(OWNER, 3, SAID)
     (request,) = retriever.asked("prefill")
     assert [one["id"] for one in chunks_of(request)] == ["m4"]
@@ -400,7 +490,7 @@ async def test_the_open_window_alone_is_read_ahead(
 async def test_what_was_read_ahead_begins_the_window_that_is_ranked_next(
     make: Make, retriever: LoopbackRetriever
 ) -> None:
-    ranker = make(window_tokens=100)
+    ranker = make(window_tokens=200)
     await ranker.prefill(OWNER, 3, SAID[:4])
     indexes = [LexicalIndex([chunk(*SAID)])]
     await ranker.rank(Question("Which remark?", indexes, OWNER, epoch=3))
@@ -419,6 +509,23 @@ async def test_reading_ahead_never_fails(
     assert [name.startswith("prefill-") for name in ranker.outcomes] == [True]
 
 
+async def test_failures_that_no_answer_tells_of_are_counted_in_the_log(
+    make: Make, retriever: LoopbackRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    ranker = make()
+    retriever.queue(failure("overloaded"), failure("overloaded"), path="prefill")
+    retriever.queue(Answer.hang_up(), path="forget")
+    for _ in range(3):
+        await ranker.prefill(OWNER, 3, SAID)
+    await ranker.forget(OWNER, 4)
+    failed = {"event": "retriever_failure", "severity": "WARNING"}
+    assert [json.loads(message) for message in caplog.messages] == [
+        {**failed, "call": "prefill", "reason": "overloaded", "so_far": 1},
+        {**failed, "call": "prefill", "reason": "overloaded", "so_far": 2},
+        {**failed, "call": "forget", "reason": "unreachable", "so_far": 1},
+    ]
+
+
 async def test_nothing_is_read_ahead_by_a_tier_that_is_away(
     make: Make, retriever: LoopbackRetriever
 ) -> None:
@@ -434,8 +541,9 @@ async def test_nothing_is_read_ahead_by_a_tier_that_is_away(
 async def test_forgetting_is_asked_for_and_confirmed(
     make: Make, retriever: LoopbackRetriever
 ) -> None:
-    assert await make().forget(OWNER) == Forgotten(True, HORIZON_SECONDS)
-    assert retriever.asked("forget")[0].json == {"version": 1, "owner": owner_key(OWNER)}
+    assert await make().forget(OWNER, 4) == Forgotten(True, HORIZON_SECONDS)
+    asked = {"version": 1, "owner": owner_key(OWNER), "epoch": 4}
+    assert retriever.asked("forget")[0].json == asked
 
 
 @pytest.mark.parametrize(
@@ -452,7 +560,7 @@ async def test_unconfirmed_it_says_when_the_last_copy_is_gone(
     make: Make, retriever: LoopbackRetriever, answer: Answer
 ) -> None:
     retriever.queue(answer, path="forget")
-    assert await make(cache_seconds=77.0).forget(OWNER) == Forgotten(False, 77.0)
+    assert await make(cache_seconds=77.0).forget(OWNER, 4) == Forgotten(False, 77.0)
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,28 @@ from hypothesis import strategies as st
 
 from gateway.retrieval.base import Chunk, Passage, Scored
 from gateway.retrieval.lexical import LexicalIndex
-from gateway.retrieval.windows import Window, choose, cut, cut_run, whole
+from gateway.retrieval.windows import FRAME_TOKENS, Window, choose, cut, cut_run, whole
 from retrieval.passages import chunk, passage
 from retriever_contract.wire import MAX_CHUNK_CHARACTERS, MAX_CHUNKS, RankRequest
 
 MAY_8 = 1_683_500_000.0
+UNIT = 1_000  # tokens: what stands around a message weighs nothing beside it
+SLACK = 30 * FRAME_TOKENS
 
 
 def sizes(windows: Sequence[Window]) -> list[list[int]]:
-    return [[one.tokens for one in window.passages] for window in windows]
+    return [[one.tokens // UNIT for one in window.passages] for window in windows]
 
 
 def run(*tokens: int, first: int = 0) -> list[Passage]:
     return [
-        passage(f"m{i}", f"text {i}", at=float(i), tokens=n) for i, n in enumerate(tokens, first)
+        passage(f"m{i}", f"text {i}", at=float(i), tokens=n * UNIT)
+        for i, n in enumerate(tokens, first)
     ]
+
+
+def room_for(units: int) -> int:
+    return units * UNIT + SLACK
 
 
 def index_of(passages: Sequence[Passage]) -> LexicalIndex:
@@ -37,7 +44,7 @@ def chosen(windows: Sequence[Window], max_tokens: int, **scores: float) -> list[
         for one in window.passages
         if (score := scores.get(one.id, 0.0))
     ]
-    picked = choose(windows, scored, max_tokens)
+    picked = choose(windows, scored, room_for(max_tokens))
     return [[one.id for one in window.passages] for window, _ in picked]
 
 
@@ -48,7 +55,10 @@ TOKENS = st.lists(st.integers(0, 60), max_size=30)
 def test_growth_at_the_end_leaves_earlier_cuts_where_they_were(
     before: list[int], added: list[int], room: int
 ) -> None:
-    short, long = cut_run(run(*before), room), cut_run(run(*before, *added), room)
+    short, long = (
+        cut_run(run(*before), room_for(room)),
+        cut_run(run(*before, *added), room_for(room)),
+    )
     if short:
         assert long[: len(short) - 1] == short[:-1]
         assert long[len(short) - 1].passages[: len(short[-1].passages)] == short[-1].passages
@@ -62,12 +72,13 @@ def test_every_message_is_in_one_window_and_no_window_in_two_indexes(
     for tokens in lists:
         held.append(run(*tokens, first=sum(map(len, held))))
     indexes = [index_of(passages) for passages in held]
-    windows = cut(indexes, room)
+    windows = cut(indexes, room_for(room))
     assert [one for w in windows for one in w.passages] == [one for some in held for one in some]
     source = {one.id: i for i, some in enumerate(held) for one in some}
     assert all(len({source[one.id] for one in window.passages}) == 1 for window in windows)
     assert all(
-        w.tokens <= room or len(w.passages) == 1 or not w.passages[0].tokens for w in windows
+        w.cost <= room_for(room) or len(w.passages) == 1 or not w.passages[0].tokens
+        for w in windows
     )
 
 
@@ -75,7 +86,7 @@ def test_every_message_is_in_one_window_and_no_window_in_two_indexes(
 def test_a_question_chooses_whole_windows_within_its_tokens(
     tokens: list[int], room: int, max_tokens: int, matched: set[int]
 ) -> None:
-    windows = cut_run(run(*tokens), room)
+    windows = cut_run(run(*tokens), room_for(room))
     picked = chosen(windows, max_tokens, **{f"m{i}": 0.5 for i in matched})
     every = [[one.id for one in window.passages] for window in windows]
     assert [one for one in every if one in picked] == picked
@@ -83,36 +94,36 @@ def test_a_question_chooses_whole_windows_within_its_tokens(
 
 
 def test_windows_are_filled_from_the_first_message_on() -> None:
-    assert sizes(cut_run(run(4, 4, 4, 1, 20, 4), 10)) == [[4, 4], [4, 1], [20], [4]]
+    assert sizes(cut_run(run(4, 4, 4, 1, 20, 4), room_for(10))) == [[4, 4], [4, 1], [20], [4]]
 
 
 def test_a_message_that_two_indexes_hold_is_in_the_first_ones_window() -> None:
     both = run(4, 4, 4)
-    windows = cut([index_of(both[:2]), index_of(both[1:])], 10)
+    windows = cut([index_of(both[:2]), index_of(both[1:])], room_for(10))
     assert [[one.id for one in w.passages] for w in windows] == [["m0", "m1"], ["m2"]]
 
 
 def test_what_fits_is_sent_whole_and_in_its_order() -> None:
-    windows = cut_run(run(6, 6, 6), 6)
+    windows = cut_run(run(6, 6, 6), room_for(6))
     assert chosen(windows, 18, m2=0.9) == [["m0"], ["m1"], ["m2"]]
 
 
 def test_the_newest_goes_first_then_those_that_share_most_with_the_question_then_late_ones() -> (
     None
 ):
-    windows = cut_run(run(3, 3, 3, 3, 6, 6), 6)  # (m0 m1) (m2 m3) (m4) (m5)
+    windows = cut_run(run(3, 3, 3, 3, 6, 6), room_for(6))  # (m0 m1) (m2 m3) (m4) (m5)
     assert chosen(windows, 6, m4=0.9) == [["m5"]]
     assert chosen(windows, 12, m0=0.3, m1=0.3, m4=0.5) == [["m0", "m1"], ["m5"]]
     assert chosen(windows, 12) == [["m4"], ["m5"]]
 
 
 def test_a_window_that_is_too_big_is_passed_over() -> None:
-    windows = cut_run(run(3, 50, 3), 6)
+    windows = cut_run(run(3, 50, 3), room_for(6))
     assert chosen(windows, 10, m1=0.9) == [["m0"], ["m2"]]
 
 
 def test_no_window_fits_is_an_answer() -> None:
-    assert chosen(cut_run(run(50), 6), 10) == []
+    assert chosen(cut_run(run(50), room_for(6)), 10) == []
     assert chosen([], 10) == []
 
 
@@ -146,7 +157,7 @@ def test_any_text_can_be_sent(text: str) -> None:
 def test_what_is_chosen_is_within_the_wires_limits() -> None:
     many = [passage(f"m{i}", "x", at=float(i), tokens=1) for i in range(MAX_CHUNKS + 500)]
     large = [passage(f"l{i}", "字" * 1_000_000, at=-1.0, tokens=1) for i in range(3)]
-    windows = [*cut_run(many, 1000), *cut_run(large, 1)]
+    windows = [*cut_run(many, 1000 * FRAME_TOKENS), *cut_run(large, 1)]
     picked = [worded for _, worded in choose(windows, (), 1_000_000)]
     request = RankRequest(
         owner="a" * 16, epoch=0, windows=picked, queries=["q"], deadline_milliseconds=1
@@ -155,3 +166,8 @@ def test_what_is_chosen_is_within_the_wires_limits() -> None:
         "m",
         "l",
     ]
+
+
+def test_a_message_that_is_not_stored_yet_has_no_date() -> None:
+    told = Passage("a", "s", "user", "Hello", 1, MAY_8, dated=False)
+    assert Window((told,)).worded().chunks[0].text == "user: Hello"

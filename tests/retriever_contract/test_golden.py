@@ -105,7 +105,8 @@ async def test_the_gateway_has_an_owner_forgotten_so(
     ranker: RemoteRanker, tier: LoopbackUpstream
 ) -> None:
     tier.default = Answer.json(golden("forget_answer"))
-    assert await ranker.forget(OWNER) == Forgotten(True, golden("forget_answer")["horizon_seconds"])
+    forgotten = await ranker.forget(OWNER, 3)
+    assert forgotten == Forgotten(True, golden("forget_answer")["horizon_seconds"])
     assert tier.requests[0].path == "/v1/forget"
     assert tier.requests[0].json == golden("forget_request")
 

@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,12 +137,45 @@ def test_a_local_run_prints_a_request_that_works(tmp_path: Path) -> None:
     assert str(tmp_path / "memory-ops.db") in greeting
 
 
+def test_a_local_run_starts_a_retriever_at_a_port_that_is_its_own(tmp_path: Path) -> None:
+    port, beside = free_port(), free_port()
+    with (
+        launched(tmp_path, port, f"--retriever-port={beside}") as greeting,
+        patient(f"http://127.0.0.1:{port}") as http,
+        patient(f"http://127.0.0.1:{beside}") as retriever,
+    ):
+        assert f"retriever http://127.0.0.1:{beside}" in greeting
+        assert retriever.get("/v1/health").json()["status"] in {"loading", "unusable"}
+        http.get("/health").raise_for_status()
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", beside))
+
+
+def test_whoever_holds_the_retrievers_port_is_left_alone(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken, port = stranger.getsockname()[1], free_port()
+        with (
+            launched(tmp_path, port, f"--retriever-port={taken}") as greeting,
+            patient(f"http://127.0.0.1:{port}") as http,
+        ):
+            assert f"no retriever: port {taken} cannot be had" in greeting
+            assert "memories are ranked by the words" in greeting
+            http.get("/health").raise_for_status()
+        stranger.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+
+
 @contextmanager
-def launched(folder: Path, port: int) -> Iterator[str]:
+def launched(folder: Path, port: int, *options: str) -> Iterator[str]:
     """The launcher's process and what it says before it serves."""
     process = subprocess.Popen(
-        [sys.executable, str(FUNCTIONS / "serve.py"), f"--port={port}"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(FUNCTIONS)},
+        [sys.executable, str(FUNCTIONS / "serve.py"), f"--port={port}", *options],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{FUNCTIONS}{os.pathsep}{FUNCTIONS.parent / 'gpu'}",
+            "MODEL_NAME": "nobody/nothing",
+        },
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -40,10 +40,13 @@ class Pass:
 
 
 class Watched(Decoder):
-    """Notes each pass, and the most bytes that windows took at the end of one, whoever had them."""
+    """Notes each pass, and the most bytes that windows took at the end of one, whoever had them.
+    By the clock a pass takes as long as it is told."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, clock: Clock) -> None:
         super().__init__(model, HEADS)
+        self.seconds_a_row = 0.0
+        self._clock = clock
         self.passes: list[Pass] = []
         self.most_bytes = 0
         self.error: BaseException | None = None
@@ -62,6 +65,7 @@ class Watched(Decoder):
         if self.error is not None and any(self.fails_at in run.ids for run in runs):
             raise self.error
         super().run(runs)
+        self._clock.now += rows * self.seconds_a_row
         self._windows.update(run.window for run in runs)
         self.most_bytes = max(self.most_bytes, sum(one.bytes_taken for one in self._windows))
 
@@ -106,7 +110,7 @@ def bench(
 ) -> Bench:
     """Whoever makes one closes its engine."""
     clock = Clock()
-    decoder = Watched((model or tiny_model("llama", seed=3)).model)
+    decoder = Watched((model or tiny_model("llama", seed=3)).model, clock)
     reader = Reader(
         decoder,
         Prompt(tiny_tokenizer(), Form(), bos=0),
@@ -134,8 +138,8 @@ def rank_request(
     )
 
 
-def prefill_request(texts: Sequence[str], owner: str = OWNER) -> PrefillRequest:
-    return PrefillRequest(owner=owner, epoch=0, windows=told(texts))
+def prefill_request(texts: Sequence[str], owner: str = OWNER, epoch: int = 0) -> PrefillRequest:
+    return PrefillRequest(owner=owner, epoch=epoch, windows=told(texts))
 
 
 def told(texts: Sequence[str]) -> list[Told]:

@@ -19,6 +19,19 @@ PYTHONPATH = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "gpu
 PROXY_KEYS = {"Modal-Key": "wk-test", "Modal-Secret": "ws-test"}
 DEPLOY_SECONDS = 60.0
 
+# The stand-in knows no commits of volumes: they are added, and told.
+WITH_COMMITS = """
+import runpy, sys
+from modal_proto import api_pb2
+
+def VolumeCommit(request):
+    print("committed", flush=True)
+    return api_pb2.VolumeCommitResponse(skip_reload=True)
+
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], {"VolumeCommit": VolumeCommit}, "__main__")
+"""
+
 
 class ModalMissing(Exception):
     """The stand-in is not on this machine; the message says what to do."""
@@ -51,7 +64,7 @@ class ModalCloud:
         for secret in secrets:
             arguments += ["--secret", secret]
         self._process = subprocess.Popen(
-            [sys.executable, stub, *arguments],
+            [sys.executable, "-c", WITH_COMMITS, stub, *arguments],
             env=self._environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -61,6 +74,11 @@ class ModalCloud:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line.startswith("ready"), f"Modal's stand-in did not start: {line!r}"
+
+    def until_printed(self, text: str) -> None:
+        """Waits for a container to print it. Raises AssertionError once all have ended."""
+        assert self._process.stdout is not None
+        assert any(text in line for line in self._process.stdout), f"nobody printed {text!r}"
 
     def deploy(self, **asked: str) -> dict[str, Any]:
         """What Modal was asked for, by the functions' names."""

@@ -87,6 +87,7 @@ def desk(
     window_tokens: int = 4000,
     pass_rows: int = 64,
     max_bytes: int = 1 << 30,
+    length_power: float = 0.0,
     form: Form | None = None,
     decoder_model: Any = None,
 ) -> Desk:
@@ -95,7 +96,7 @@ def desk(
     prompt = Prompt(tiny_tokenizer(), form or Form(), bos=0)
     cache = WindowCache(max_bytes, 600.0, clock)
     decoder = Decoder(decoder_model or model.model, heads)
-    reader = Reader(decoder, prompt, cache, window_tokens=window_tokens, pass_rows=pass_rows)
+    reader = Reader(decoder, prompt, cache, window_tokens=window_tokens, pass_rows=pass_rows, length_power=length_power)
     return Desk(model, prompt, reader, clock, heads)
 
 

@@ -113,7 +113,8 @@ def cut_index(conversation: Conversation, layout: Layout, now: float) -> Lexical
             if not runs or item.role == "user":
                 runs.append([])
             session = conversation.loaded.head.key
-            runs[-1].append(Passage(item.id, session, item.role, text, item.tokens, now))
+            passage = Passage(item.id, session, item.role, text, item.tokens, now, dated=False)
+            runs[-1].append(passage)
     return LexicalIndex([Chunk(tuple(passages)) for passages in runs])
 
 

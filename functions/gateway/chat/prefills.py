@@ -6,6 +6,8 @@ Nothing waits for it and nothing fails with it; a process that ends drops it.
 import asyncio
 import logging
 
+import orjson
+
 from gateway.chat.turn import Turn
 from gateway.retrieval.base import Ranker
 
@@ -29,4 +31,5 @@ class Prefills:
         try:
             await self._ranker.prefill(turn.owner, epoch, turn.prompt.upcoming)
         except Exception as error:  # whatever it is, the turn has nothing to do with it
-            logger.warning("prefill failed: %s", type(error).__name__)
+            line = {"event": "prefill_failed", "severity": "WARNING", "error": type(error).__name__}
+            logger.warning(orjson.dumps(line).decode())

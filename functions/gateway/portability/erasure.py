@@ -6,7 +6,8 @@ collections are deleted, page by page. Interrupted anywhere, the same call goes 
 the owner's document with a count of erasures, to tell turns begun before from those begun after.
 
 The ranker is told too, as best it goes: it keeps what it read for a while, and the receipt says
-until when at the latest.
+until when at the latest. A turn that had loaded the memory before may still be on its way there
+and would tell it anew; it is refused for the epoch it loaded, which the erasure has passed.
 """
 
 from collections.abc import Callable
@@ -68,9 +69,7 @@ class Erasure:
         for collection in COLLECTIONS:
             while deleted := await self._documents.delete_tree(f"{root}/{collection}", limit=PAGE):
                 documents += deleted
-        forgotten = await self._ranker.forget(
-            owner
-        )  # no turn reads any more, so none tells it anew
+        forgotten = await self._ranker.forget(owner, marked.epoch)
         now = self._clock()
         await self._documents.commit(
             Update(root, replace(marked, erasing=False).packed(), str(marked.version))

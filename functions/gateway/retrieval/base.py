@@ -20,7 +20,11 @@ Shortfall = Literal["degraded", "timeout"]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One remembered message; `at` is in epoch seconds."""
+    """One remembered message; `at` is in epoch seconds.
+
+    `dated`: `at` was stored with it. One that is in hand alone goes by the moment it is met, which
+    is another each time.
+    """
 
     id: str
     session: str
@@ -28,6 +32,7 @@ class Passage:
     text: str
     tokens: int
     at: float
+    dated: bool = True
 
     @property
     def date(self) -> str:
@@ -123,4 +128,5 @@ class Ranker(Protocol):
         """Read the end of `passages`, one index in its order, so that a later question finds it
         read."""
 
-    async def forget(self, owner: str) -> Forgotten: ...
+    async def forget(self, owner: str, epoch: int) -> Forgotten:
+        """Drop what was read of the owner, and read nothing more that is of a lower epoch."""

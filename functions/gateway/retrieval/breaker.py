@@ -19,7 +19,7 @@ class Permit:
 
 
 class Breaker:
-    """Every permit comes back by one of `answered`, `failed` and `abandoned`."""
+    """Every permit comes back by one of `answered`, `failed`, `late` and `abandoned`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -57,6 +57,12 @@ class Breaker:
             self._turn(min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS))
         elif self._failures >= FAILURES:
             self._turn(FIRST_PAUSE_SECONDS)
+
+    def late(self, permit: Permit) -> None:
+        """No answer in time from one that was heard a moment ago: no failure, but no probe that
+        succeeded either."""
+        if not self.closed:
+            self.failed(permit)
 
     def abandoned(self, permit: Permit) -> None:
         """The caller left before it was known: the next one may probe at once."""

@@ -174,7 +174,7 @@ class LexicalRanker:
     async def prefill(self, owner: str, epoch: int, passages: Sequence[Passage]) -> None:
         pass
 
-    async def forget(self, owner: str) -> Forgotten:
+    async def forget(self, owner: str, epoch: int) -> Forgotten:
         return Forgotten(forgotten=True, horizon_seconds=0.0)
 
 

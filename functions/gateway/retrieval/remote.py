@@ -1,18 +1,25 @@
 """Ranking by the GPU tier where it pays and is there; by shared words in every other case.
 
 Never fails a turn: a tier that is away, slow, full or lying costs what is left of the deadline at
-most, and once the breaker is open nothing. `outcomes` counts how each call came out.
+most, and once the breaker is open nothing. `outcomes` counts how each call came out; what no
+answer tells of, a prefill or a forgetting that failed, is a line of the log too, with its count.
 """
 
 import hashlib
+import logging
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import orjson
 
 from gateway.retrieval.base import FLOOR, Forgotten, Passage, Question, Ranking, Shortfall
-from gateway.retrieval.breaker import Breaker
+from gateway.retrieval.breaker import Breaker, Permit
 from gateway.retrieval.fusion import REMOTE, Fused, Weighing, fuse
 from gateway.retrieval.lexical import LexicalRanker
+from gateway.retrieval.overhead import Overhead
 from gateway.retrieval.tier import Missing, Reason, Tier, scores_of
 from gateway.retrieval.windows import (
     choose,
@@ -31,8 +38,13 @@ from retriever_contract.wire import (
 )
 from retriever_contract.wire import Window as WireWindow
 
+logger = logging.getLogger(__name__)
+
 FORGET_SECONDS = 2.0
-DEADLINE_SHARE = 0.9  # of our own patience: being told that it is late is an answer too
+DEADLINE_SHARE = 0.9  # of what the way leaves: being told that it is late is an answer too
+HEARD_SECONDS = 60.0  # since when silence is no longer mere lateness
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ class RemoteOptions:
     """
 
     deadline_seconds: float = 2.0
-    window_tokens: int = 1500
+    window_tokens: int = 1800
     max_tokens: int = 32_000
     small_tokens: int = 3000
     cache_seconds: float = 600.0
@@ -57,6 +69,8 @@ class RemoteRanker:
         self._timer = timer
         self._lexical = LexicalRanker(options.floor)
         self._breaker = Breaker(timer)
+        self._overhead = Overhead()
+        self._heard_at = -math.inf
         self.outcomes: Counter[str] = Counter()
 
     async def rank(self, question: Question) -> Ranking:
@@ -79,18 +93,19 @@ class RemoteRanker:
             return
         request = PrefillRequest(owner=owner_key(owner), epoch=epoch, windows=chosen)
         try:
-            await self._tier.prefill(request, self._options.deadline_seconds)
+            await self._heard(self._tier.prefill(request, self._options.deadline_seconds))
         except Missing as missing:
-            self.outcomes[f"prefill-{missing.reason}"] += 1
+            self._failed("prefill", missing.reason)
         else:
             self.outcomes["prefill"] += 1
 
-    async def forget(self, owner: str) -> Forgotten:
+    async def forget(self, owner: str, epoch: int) -> Forgotten:
         """Asked whatever the breaker says: an erasure is rare, and a promise."""
+        request = ForgetRequest(owner=owner_key(owner), epoch=epoch)
         try:
-            answer = await self._tier.forget(ForgetRequest(owner=owner_key(owner)), FORGET_SECONDS)
+            answer = await self._heard(self._tier.forget(request, FORGET_SECONDS))
         except Missing as missing:
-            self.outcomes[f"forget-{missing.reason}"] += 1
+            self._failed("forget", missing.reason)
             return Forgotten(forgotten=False, horizon_seconds=self._options.cache_seconds)
         self.outcomes["forget"] += 1
         return Forgotten(forgotten=True, horizon_seconds=answer.horizon_seconds)
@@ -101,15 +116,59 @@ class RemoteRanker:
         if permit is None:
             raise Missing("circuit-open")
         try:
-            answer = await self._tier.rank(request, max(0.0, ends - self._timer()))
+            answer = await self._ranked(request, ends)
         except Missing as missing:
-            (self._breaker.failed if missing.broken else self._breaker.answered)(permit)
+            self._verdict(missing)(permit)
             raise
         except BaseException:  # the caller has left
             self._breaker.abandoned(permit)
             raise
         self._breaker.answered(permit)
         return answer
+
+    async def _ranked(self, request: RankRequest, ends: float) -> RankAnswer:
+        """The answer, and by the way how long the way is."""
+        started = self._timer()
+        patience = max(0.0, ends - started)
+        try:
+            answer = await self._heard(self._tier.rank(request, patience))
+        except Missing as missing:
+            if missing.silent:
+                self._overhead.missed(patience)
+            raise
+        self._overhead.measured(self._timer() - started, answer.work.seconds)
+        return answer
+
+    async def _heard(self, call: Awaitable[Answer]) -> Answer:
+        """The call's answer; notes that the tier spoke, whatever it said."""
+        try:
+            answer = await call
+        except Missing as missing:
+            if missing.told:
+                self._heard_at = self._timer()
+            raise
+        self._heard_at = self._timer()
+        return answer
+
+    def _verdict(self, missing: Missing) -> Callable[[Permit], None]:
+        """Silence is lateness where the tier was heard of lately."""
+        lately = self._timer() - self._heard_at <= HEARD_SECONDS
+        if missing.silent and lately:
+            return self._breaker.late
+        broken = missing.broken or missing.silent
+        return self._breaker.failed if broken else self._breaker.answered
+
+    def _failed(self, call: Literal["prefill", "forget"], reason: Reason) -> None:
+        outcome = f"{call}-{reason}"
+        self.outcomes[outcome] += 1
+        line = {
+            "event": "retriever_failure",
+            "severity": "WARNING",
+            "call": call,
+            "reason": reason,
+            "so_far": self.outcomes[outcome],
+        }
+        logger.warning(orjson.dumps(line).decode())
 
     def _request(self, question: Question, lexical: Ranking, ends: float) -> RankRequest:
         """Raises `Missing` where asking would not pay, or nothing fits."""
@@ -119,7 +178,8 @@ class RemoteRanker:
         chosen = choose(windows, lexical.scored, self._options.max_tokens)
         if not chosen:
             raise Missing("too-large")
-        seconds = DEADLINE_SHARE * (ends - self._timer())
+        patience = max(0.0, ends - self._timer())
+        seconds = DEADLINE_SHARE * (patience - self._overhead.within(patience))
         return rank_request(question, [worded for _, worded in chosen], seconds)
 
     def _fused(self, question: Question, lexical: Ranking, answer: RankAnswer) -> Fused:

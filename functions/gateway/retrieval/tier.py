@@ -66,13 +66,19 @@ Answer = TypeVar("Answer", bound=BaseModel)
 class Missing(Exception):
     """There is no answer of the GPU tier. `broken`: it may be away, and is not just busy or right.
 
-    A tier that says in time that it is late is there: it goes on reading what it was sent.
+    `told`: the tier itself said so. One that says in time that it is late is there: it goes on
+    reading what it was sent. `silent`: a connection was made, and then nothing came in time, which
+    is lateness or worse.
     """
 
-    def __init__(self, reason: Reason, *, broken: bool = False) -> None:
+    def __init__(
+        self, reason: Reason, *, broken: bool = False, told: bool = False, silent: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
         self.broken = broken
+        self.told = told
+        self.silent = silent
 
 
 class Tier:
@@ -116,9 +122,9 @@ class Tier:
             f"{self._base}/v1/{path}",
             headers=self._headers,
             content=request.model_dump_json().encode(),
-            extensions=NO_CLIENT_TIMEOUTS,
+            extensions={**NO_CLIENT_TIMEOUTS, "trace": (course := _Course())},
         )
-        with _translated():
+        with _translated(course):
             async with asyncio.timeout(seconds):
                 response = await self._client.send(outgoing, stream=True, follow_redirects=False)
                 try:
@@ -165,12 +171,24 @@ def _credential(key: str, secret: str) -> dict[str, str]:
     return {"modal-key": key, "modal-secret": secret} if key else {}
 
 
+class _Course:
+    """How far a request got; httpx calls it at each step
+    (https://www.encode.io/httpcore/extensions/#trace)."""
+
+    def __init__(self) -> None:
+        self.connected = False
+
+    async def __call__(self, step: str, _: Mapping[str, object]) -> None:
+        self.connected = self.connected or step.endswith(".send_request_headers.started")
+
+
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(course: _Course) -> Iterator[None]:
     try:
         yield
     except (TimeoutError, httpx.TimeoutException):
-        raise Missing("timeout", broken=True) from None
+        silent = course.connected
+        raise Missing("timeout", broken=not silent, silent=silent) from None
     except (httpx.HTTPError, OSError):
         raise Missing("unreachable", broken=True) from None
 
@@ -193,7 +211,7 @@ def _refusal(status: int, body: bytes) -> Missing:
         failure = None
     if failure is not None and STATUSES[failure.code] == status:
         broken = status >= 500 and failure.code not in BUSY
-        return Missing(REASONS[failure.code], broken=broken)
+        return Missing(REASONS[failure.code], broken=broken, told=True)
     reason = OF_STATUS.get(status, "failed" if status >= 500 else "refused")
     return Missing(reason, broken=status >= 500)
 

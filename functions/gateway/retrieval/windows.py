@@ -14,6 +14,7 @@ from retriever_contract.wire import MAX_CHUNK_CHARACTERS, MAX_CHUNKS, MAX_TEXT_B
 from retriever_contract.wire import Chunk as WireChunk
 from retriever_contract.wire import Window as WireWindow
 
+FRAME_TOKENS = 20  # around a message: its label, its date digit by digit, who spoke
 PART = "#"  # between a message's id and the number of its part
 
 
@@ -25,7 +26,13 @@ class Window:
 
     @property
     def tokens(self) -> int:
+        """Of what is said in it."""
         return sum(passage.tokens for passage in self.passages)
+
+    @property
+    def cost(self) -> int:
+        """About its tokens as a model reads it."""
+        return sum(map(_cost, self.passages))
 
     @property
     def newest_at(self) -> float:
@@ -61,11 +68,11 @@ def cut_run(passages: Iterable[Passage], window_tokens: int) -> list[Window]:
         if passage.id in seen:
             continue
         seen.add(passage.id)
-        if not runs or passage.tokens > room:
+        if not runs or _cost(passage) > room:
             runs.append([])
             room = window_tokens
         runs[-1].append(passage)
-        room -= passage.tokens
+        room -= _cost(passage)
     return [Window(tuple(run)) for run in runs]
 
 
@@ -84,7 +91,7 @@ def choose(
     room = _Room(max_tokens)
     chosen: dict[int, WireWindow] = {}
     for i in dict.fromkeys([*(() if newest is None else (newest,)), *order]):
-        if windows[i].tokens <= room.tokens and room.take(
+        if windows[i].cost <= room.tokens and room.take(
             windows[i], worded := windows[i].worded()
         ):
             chosen[i] = worded
@@ -109,6 +116,10 @@ def whole(scores: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
+def _cost(passage: Passage) -> int:
+    return passage.tokens + FRAME_TOKENS
+
+
 class _Room:
     """What one request may still take."""
 
@@ -121,7 +132,7 @@ class _Room:
         size = sum(len(chunk.text.encode()) for chunk in worded.chunks)
         if len(worded.chunks) > self._chunks or size > self._bytes:
             return False
-        self.tokens -= window.tokens
+        self.tokens -= window.cost
         self._chunks -= len(worded.chunks)
         self._bytes -= size
         return True
@@ -129,7 +140,8 @@ class _Room:
 
 def _parts(passage: Passage) -> list[WireChunk]:
     """A message as the model reads it; a long one in parts, each with the date and who spoke."""
-    opening = f"[{passage.date}] {passage.role}: "
+    date = f"[{passage.date}] " if passage.dated else ""
+    opening = f"{date}{passage.role}: "
     text, size = readable(passage.text), MAX_CHUNK_CHARACTERS - len(opening)
     if len(text) <= size:
         return [WireChunk(id=passage.id, text=opening + text)]
