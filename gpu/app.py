@@ -149,9 +149,9 @@ class Retriever:
     @modal.enter(snap=True)
     def read(self) -> None:
         """What a snapshot keeps: libraries and weights; with GPU snapshots the engine too."""
-        from retriever.arrival import Arrival
+        from retriever.serving.arrival import Arrival
+        from retriever.serving.stages import Stages
         from retriever.settings import Settings
-        from retriever.stages import Stages
 
         logging.basicConfig()
         logging.getLogger("retriever").setLevel(logging.INFO)
@@ -168,7 +168,7 @@ class Retriever:
 
     @modal.asgi_app(requires_proxy_auth=True)
     def web(self) -> "Starlette":
-        from retriever.serve import serve_arrival
+        from retriever.serving.serve import serve_arrival
 
         return serve_arrival(self.arrival)
 
@@ -195,8 +195,8 @@ def warm() -> dict[str, Any]:
 @app.function(env=passed_on, secrets=[secret], cpu=4.0, memory=24 * 1024, timeout=2 * HOURS)
 def fetch() -> None:
     """Reads the model and its adapter once, with the network: what was missing is kept."""
+    from retriever.serving.stages import Stages
     from retriever.settings import Settings
-    from retriever.stages import Stages
 
     stages = Stages(Settings())
     try:

@@ -15,16 +15,16 @@ from collections.abc import Sequence
 
 import uvicorn
 
-from retriever.arrival import Ranker
-from retriever.serve import build_app
+from retriever.serving.arrival import Ranker
+from retriever.serving.serve import build_app
 from retriever.settings import Settings
 from retriever_contract.wire import Health
 
 # What each but `serve` runs: the module's `main(arguments)`.
 MODULES = {
-    "detect": "retriever.detect",
-    "train": "retriever.train",
-    "evaluate": "retriever.evaluate",
+    "detect": "retriever.judging.detect",
+    "train": "retriever.learning.train",
+    "evaluate": "retriever.judging.evaluate",
 }
 STOP_SECONDS = 10  # for answers on their way when the server is told to stop
 
@@ -58,7 +58,9 @@ def serve(arguments: Sequence[str]) -> None:
         sys.exit(f"{host} can be reached by others, and nobody signs in here: --public")
 
     def start() -> Ranker:
-        from retriever.building import load_engine  # torch: seconds, so after the server listens
+        from retriever.serving.building import (
+            load_engine,  # torch: seconds, so after the server listens
+        )
 
         return load_engine(embedded_where_none_is_named(settings) if given.embedded else settings)
 
@@ -111,7 +113,7 @@ def inherited_socket(fd: int) -> socket.socket:
 
 def embedded_where_none_is_named(settings: Settings) -> Settings:
     """On whatever device there is, unless DEVICE says which."""
-    from retriever.embedded import EMBEDDED
+    from retriever.models.embedded import EMBEDDED
 
     given = settings.model_fields_set
     if "model_name" in given:

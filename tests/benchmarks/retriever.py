@@ -39,17 +39,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where a script finds `gpu.
 sys.path.insert(0, str(Path(__file__).parents[2] / "gpu"))  # ahead of this file, of the same name
 from gpu.flops import ClosedForm, Suffix
 from gpu.reference import published_scores
-from retriever.building import PASS_ROWS, PASS_ROWS_OF_A_GPU
-from retriever.cache import WindowCache
-from retriever.checkpoint import load_checkpoint
-from retriever.decoder import Decoder
-from retriever.embedded import EMBEDDED
 from retriever.errors import Unusable
-from retriever.jobs import Job
-from retriever.loading import chosen_device, chosen_dtype
+from retriever.models.checkpoint import load_checkpoint
+from retriever.models.embedded import EMBEDDED
+from retriever.models.loading import chosen_device, chosen_dtype
 from retriever.profile import Profile, find_profile, profile_folders
-from retriever.prompt import Prompt
-from retriever.reader import Reader
+from retriever.reading.cache import WindowCache
+from retriever.reading.decoder import Decoder
+from retriever.reading.jobs import Job
+from retriever.reading.prompt import Prompt
+from retriever.reading.reader import Reader
+from retriever.serving.building import PASS_ROWS, PASS_ROWS_OF_A_GPU
 from retriever.settings import Settings
 from retriever_contract.wire import Chunk
 

@@ -19,7 +19,7 @@ from retriever.__main__ import (
     is_loopback,
     main,
 )
-from retriever.embedded import EMBEDDED
+from retriever.models.embedded import EMBEDDED
 from retriever.settings import Settings
 from retriever_contract.wire import DeviceFigures, Health, RankAnswer
 from support.modal_cloud import PYTHONPATH

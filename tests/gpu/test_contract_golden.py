@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from retriever.arrival import Arrival, Ranker
 from retriever.errors import DeadlinePassed, Loading, Overloaded, RetrieverError
-from retriever.serve import serve_arrival
+from retriever.serving.arrival import Arrival, Ranker
+from retriever.serving.serve import serve_arrival
 from retriever_contract.wire import (
     STATUSES,
     Failure,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
-from retriever.cache import WindowCache
-from retriever.decoder import Decoder
-from retriever.engine import Engine
-from retriever.prompt import Prompt
-from retriever.reader import Reader
-from retriever.runs import Question, Run
-from retriever.window import Window
+from retriever.reading.cache import WindowCache
+from retriever.reading.decoder import Decoder
+from retriever.reading.engine import Engine
+from retriever.reading.prompt import Prompt
+from retriever.reading.reader import Reader
+from retriever.reading.runs import Question, Run
+from retriever.reading.window import Window
 from retriever_contract.wire import (
     DeviceFigures,
     Facts,

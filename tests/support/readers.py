@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from retriever.cache import WindowCache
-from retriever.decoder import Decoder
-from retriever.jobs import Job
 from retriever.profile import Head
-from retriever.prompt import Prompt
-from retriever.reader import Reader
+from retriever.reading.cache import WindowCache
+from retriever.reading.decoder import Decoder
+from retriever.reading.jobs import Job
+from retriever.reading.prompt import Prompt
+from retriever.reading.reader import Reader
 from retriever_contract.wire import Chunk
 from support.tiny_models import tiny_tokenizer
 
@@ -96,7 +96,14 @@ def desk(
     prompt = Prompt(tiny_tokenizer(), form or Form(), bos=0)
     cache = WindowCache(max_bytes, 600.0, clock)
     decoder = Decoder(decoder_model or model.model, heads)
-    reader = Reader(decoder, prompt, cache, window_tokens=window_tokens, pass_rows=pass_rows, length_power=length_power)
+    reader = Reader(
+        decoder,
+        prompt,
+        cache,
+        window_tokens=window_tokens,
+        pass_rows=pass_rows,
+        length_power=length_power,
+    )
     return Desk(model, prompt, reader, clock, heads)
 
 

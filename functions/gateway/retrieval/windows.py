@@ -91,9 +91,7 @@ def choose(
     room = _Room(max_tokens)
     chosen: dict[int, WireWindow] = {}
     for i in dict.fromkeys([*(() if newest is None else (newest,)), *order]):
-        if windows[i].cost <= room.tokens and room.take(
-            windows[i], worded := windows[i].worded()
-        ):
+        if windows[i].cost <= room.tokens and room.take(windows[i], worded := windows[i].worded()):
             chosen[i] = worded
     return [(windows[i], chosen[i]) for i in sorted(chosen)]
 

@@ -1,0 +1,1 @@
+"""How good it is: heads found, methods compared, on labelled conversations."""

@@ -1,0 +1,72 @@
+"""A model, with its adapter and its profile, as a method to compare."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from retriever.judging.methods import Heads, Sight
+from retriever.models.checkpoint import Checkpoint
+from retriever.models.loading import cache_bytes
+from retriever.profile import Profile
+from retriever.reading.cache import WindowCache
+from retriever.reading.decoder import Decoder
+from retriever.reading.reader import Reader
+from retriever.serving.building import PASS_ROWS, PASS_ROWS_OF_A_GPU, prompt_of
+from retriever.settings import Settings
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`name` tells it from others in a table."""
+
+    name: str
+    checkpoint: Checkpoint
+    profile: Profile
+    settings: Settings
+
+    def length(self, text: str) -> int:
+        """In the model's own tokens, without the label that numbers a chunk."""
+        ids = self.checkpoint.tokenizer.encode(
+            text.encode("utf-8", "replace").decode(),
+            add_special_tokens=False,
+            split_special_tokens=True,
+        )
+        return len(ids)
+
+    def reader(self) -> Reader:
+        decoder = Decoder(self.checkpoint.model, self.profile.heads)
+        device = torch.device(decoder.shape.device)
+        return Reader(
+            decoder,
+            prompt_of(self.checkpoint, self.profile),
+            WindowCache(cache_bytes(self.settings, device), float("inf"), time.monotonic),
+            window_tokens=self.profile.window_tokens,
+            pass_rows=PASS_ROWS.get(device.type, PASS_ROWS_OF_A_GPU),
+            length_power=self.profile.length_power,
+        )
+
+    def method(self, max_tokens: int, weights: Sequence[float]) -> Heads:
+        """Heads alone, and fused by the profile's weight or by those that are given."""
+        own = self.profile.fusion_weight
+        chosen = weights or ([own] if own else [])
+        named = {f"fused {weight:g}, {self.name}": weight for weight in chosen}
+        sight = Sight(self.profile.window_tokens, max_tokens)
+        return Heads(f"heads {self.name}", self.reader, sight, named)
+
+    def identity(self) -> dict[str, Any]:
+        """For the record."""
+        adapter = self.checkpoint.adapter
+        return {
+            "model": self.checkpoint.name,
+            "revision": self.checkpoint.revision,
+            "adapter": adapter and adapter.name,
+            "adapter_revision": adapter and adapter.revision,
+            "profile": self.profile.digest,
+            "window_tokens": self.profile.window_tokens,
+            "dtype": str(self.checkpoint.model.dtype).removeprefix("torch."),
+            "device": str(self.checkpoint.model.device),
+            "files_sha256": {one.file: one.sha256 for one in self.checkpoint.sources()},
+        }

@@ -1,0 +1,1 @@
+"""Training of an adapter, and the lessons for it."""

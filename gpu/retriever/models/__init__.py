@@ -1,0 +1,1 @@
+"""A checkpoint and its adapter: found, checked, cut at the deepest head that scores."""

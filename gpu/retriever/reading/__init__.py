@@ -1,0 +1,1 @@
+"""The retriever itself: what is read, what is kept of it, and what it scores."""

@@ -1,0 +1,1 @@
+"""The engine assembled and behind HTTP."""
