@@ -66,7 +66,7 @@ def tier() -> Iterator[LoopbackUpstream]:
 
 @pytest.fixture
 async def ranker(tier: LoopbackUpstream) -> AsyncIterator[RemoteRanker]:
-    options = RemoteOptions(window_tokens=24, small_tokens=0)
+    options = RemoteOptions(window_tokens=64, small_tokens=0)
     async with make_client() as client:
         yield RemoteRanker(Tier(tier.origin, client), options, lambda: 100.0)
 
