@@ -23,6 +23,7 @@ from gateway.settings import Settings
 SOURCE = Path(__file__).with_name("main.py")
 DEVELOPMENT_AUDIENCE = "memory-ops-development.apps.googleusercontent.com"
 TOKEN_SECONDS = 12 * 3600
+NICENESS = 10  # of the retriever: the gateway answers first
 EXAMPLE_MODEL = "gpt-4.1-mini"
 
 
@@ -73,7 +74,11 @@ def start_retriever(port: int) -> None:
     command = [sys.executable, "-m", "retriever", "serve", *options]
     quiet = {"OMP_WAIT_POLICY": "passive"}  # threads that spin would take the gateway's cores
     subprocess.Popen(  # noqa: S603  our own module
-        command, stdin=theirs, pass_fds=[listening], env={**quiet, **os.environ}
+        command,
+        stdin=theirs,
+        pass_fds=[listening],
+        env={**quiet, **os.environ},
+        preexec_fn=lambda: os.nice(NICENESS),
     )
     os.close(theirs)
     os.close(listening)
