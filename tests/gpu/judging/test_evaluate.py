@@ -18,7 +18,7 @@ from retriever.errors import Unusable
 from retriever.judging import evaluate
 from retriever.judging.bars import draw_bars
 from retriever.judging.choice import reciprocal
-from retriever.judging.dialogues import Dialogue
+from retriever.judging.dialogues import VARIABLE, Dialogue
 from retriever.judging.embedding import Embedding
 from retriever.judging.methods import Ground, Recency, Words, WordsAndEmbedding, choose, cut, fused
 from retriever.judging.records import read_gateway_records
@@ -168,8 +168,9 @@ def test_results_that_are_there_are_not_overwritten(run: tuple[Path, list[str]])
 
 
 def test_without_data_the_command_says_where_to_put_it(
-    settings: dict[str, str], tmp_path: Path
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
     given = ["--model", settings["MODEL_NAME"], "--out", str(tmp_path / "out")]
     with pytest.raises(SystemExit, match="--data FOLDER"):
         evaluate.main(given)
