@@ -1,4 +1,4 @@
-"""Fusion: the model's order alone, or with BM25's by reciprocal ranks, and a gate before both."""
+"""Fusion: the model's order alone, or its scores added to BM25's, and a gate before both."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.retrieval.base import Chunk, Passage
-from gateway.retrieval.fusion import Fused, K, Weighing, fuse
+from gateway.retrieval.fusion import LENT, Fused, Weighing, fuse
 from gateway.retrieval.selection import select
 from retrieval.passages import chunk, monologue, passage
 
@@ -39,16 +39,38 @@ def test_a_model_that_ranks_alone_decides_alone() -> None:
     assert [one.score for one in found.scored] == pytest.approx([1.0, 0.5, 0.25])
 
 
-def test_a_fused_model_adds_its_ranks_to_those_of_the_words() -> None:
-    found = fused({"m0": 0.9, "m1": 0.5}, {"m1": 0.9, "m2": 0.7}, weight=2.0)
-    best = 1 / (K + 2) + 2 / (K + 1)
+APART = [chunk(passage(f"m{i}", f"text {i}", at=float(i), session=str(i))) for i in range(6)]
+
+
+def test_a_fused_model_adds_its_scores_to_those_of_the_words_either_scaled_to_its_best() -> None:
+    found = fused({"m0": 0.8, "m1": 0.2}, {"m1": 30.0, "m2": 15.0}, weight=2.0, chunks=APART)
     assert order(found) == ["m1", "m2", "m0"]
-    assert [one.score for one in found.scored] == pytest.approx(
-        [1.0, (2 / (K + 2)) / best, (1 / (K + 1)) / best]
+    best = 0.25 + 2.0
+    assert [one.score for one in found.scored] == pytest.approx([1.0, 1.0 / best, 1.0 / best])
+
+
+def test_a_message_borrows_attention_from_those_beside_it_in_its_session() -> None:
+    found = fused({}, {"m0": 0.0, "m1": 1.0, "m2": 0.0, "m3": 0.0}, weight=1.0)
+    assert {one.chunk.passages[0].id: one.score for one in found.scored} == pytest.approx(
+        {"m0": LENT, "m1": 1.0, "m2": LENT}
     )
+    apart = fused({}, {"m0": 0.0, "m1": 1.0, "m2": 0.0}, weight=1.0, chunks=APART)
+    assert order(apart) == ["m1"]
 
 
-@pytest.mark.parametrize("weight", [None, 0.2, 1.0, 5.0])
+def test_a_message_that_two_indexes_hold_lends_itself_nothing() -> None:
+    twice = [*monologue("a", "b"), *monologue("b", first=1)]
+    found = fused({}, {"m0": 0.5, "m1": 1.0}, weight=1.0, chunks=twice)
+    scores = {one.chunk.passages[0].id: one.score for one in found.scored}
+    assert scores == pytest.approx({"m0": (0.5 + LENT) / (1 + LENT / 2), "m1": 1.0})
+
+
+def test_what_is_attended_to_less_than_a_question_about_nothing_counts_for_nothing() -> None:
+    found = fused({"m0": 0.5}, {"m0": -3.0, "m1": -1.0}, weight=5.0, chunks=APART)
+    assert order(found) == ["m0"]
+
+
+@pytest.mark.parametrize("weight", [None, 0.5, 1.0, 5.0])
 def test_what_the_model_alone_knows_can_be_selected(weight: float | None) -> None:
     found = fused({"m0": 0.9, "m1": 0.5}, {"m2": 0.9, "m3": 0.1}, weight=weight)
     scale = found.scale

@@ -97,7 +97,7 @@ async def test_a_model_with_a_weight_is_fused_with_the_words(
     retriever.facts["fusion_weight"] = 1.0
     question = Question("Which boat?", [INDEX], OWNER)
     ranking = await make().rank(question)
-    assert texts(ranking) == ["The boat is called Vega.", "Rent is due.", "Rex likes apples."]
+    assert texts(ranking) == ["Rex likes apples.", "The boat is called Vega.", "Rent is due."]
     assert ranking.ranks["m0"] == {"lexical": 1, "gpu": 3}
     assert ranking.ranks["m2"] == {"gpu": 1}
 

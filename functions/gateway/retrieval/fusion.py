@@ -1,8 +1,9 @@
 """One order out of two: what shares words with the question, and what a model attends to. Pure.
 
-A model that is good enough ranks alone; another is fused with BM25 by reciprocal ranks. Cormack,
-Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning
-methods" (2009), https://doi.org/10.1145/1571941.1572114, with its k of 60.
+A model that is good enough ranks alone; the scores of another are added to BM25's, either scaled to
+its best. Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023),
+https://arxiv.org/abs/2210.11934: such a sum finds more than reciprocal ranks do, which forget how
+far ahead the best one is. Here too (ARCHITECTURE.md has the figures).
 """
 
 import heapq
@@ -12,13 +13,11 @@ from dataclasses import dataclass
 from gateway.retrieval.base import Chunk, Passage, Scale, Scored
 from gateway.retrieval.lexical import MOST_RANKED
 
-K = 60
 LEXICAL, REMOTE = "lexical", "gpu"
+LENT = 0.4  # of a message's attention to those right before and after it, as with shared words
 
-# Reciprocal ranks fall slowly, by half in sixty ranks where BM25's scores do in ten: a message's
-# cost weighs less beside them. What one method alone knows may lie far below the best, however
-# relevant: how far down to go is left to the budget.
-FUSED = Scale(floor=0.0, relative=0.0, cost_power=0.08)
+# Whether anything is relevant is asked of the two methods, before their scores are added.
+FUSED = Scale(floor=0.0)
 ALONE = Scale(floor=0.0)
 
 Scores = Mapping[str, float]
@@ -35,8 +34,8 @@ class Fused:
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """`weight` is the remote order's beside the lexical one's of 1; None: it ranks alone. A best
-    score below its method's floor proves nothing relevant."""
+    """`weight` is that of the remote scores beside the lexical ones' of 1; None: the model ranks
+    alone. A best score below its method's floor proves nothing relevant."""
 
     weight: float | None
     lexical_floor: float
@@ -69,7 +68,8 @@ def fuse(
     if weighing.weight is None:
         scores = _stretched(attended, weighing.remote_floor)
     else:
-        scores = _reciprocal([(1.0, by_words), (weighing.weight, by_model)])
+        attended = _lent(_scaled(attended), chunks)
+        scores = _added(_scaled(shared), _scaled(attended), weighing.weight)
     ranks = {id: _named(by_words.get(id), by_model.get(id)) for id in passages}
     return Fused(_scored(chunks, scores), scale, ranks)
 
@@ -85,14 +85,33 @@ def _ranked(scores: Scores, passages: Mapping[str, tuple[float, int]]) -> dict[s
     return {id: rank for rank, id in enumerate(order, start=1)}
 
 
-def _reciprocal(orders: Sequence[tuple[float, Mapping[str, int]]]) -> dict[str, float]:
-    """The sum over all orders of weight / (K + rank), the best scaled to 1."""
-    sums: dict[str, float] = {}
-    for weight, ranks in orders:
-        for id, rank in ranks.items():
-            sums[id] = sums.get(id, 0.0) + weight / (K + rank)
-    best = max(sums.values(), default=0.0)
-    return {id: one / best for id, one in sums.items()} if best > 0 else {}
+def _added(by_words: Scores, by_model: Scores, weight: float) -> dict[str, float]:
+    ids = [*by_words, *(id for id in by_model if id not in by_words)]
+    return _scaled({id: by_words.get(id, 0.0) + weight * by_model.get(id, 0.0) for id in ids})
+
+
+def _scaled(scores: Scores) -> dict[str, float]:
+    """From 0, which all below it become, to 1, the best one."""
+    best = max(scores.values(), default=0.0)
+    return {id: score / best if score > 0 else 0.0 for id, score in scores.items()}
+
+
+def _lent(scores: Scores, chunks: Sequence[Chunk]) -> dict[str, float]:
+    """Scores with what neighbours in their session lend: a model attends to an answer, or to the
+    question before it, and the evidence tends to be both."""
+    lent = dict(scores)
+    last: dict[str, str] = {}
+    told: set[str] = set()
+    for passage in (one for chunk in chunks for one in chunk.passages):
+        if passage.id in told:
+            continue
+        told.add(passage.id)
+        before = last.get(passage.session, "")
+        for one, other in ((before, passage.id), (passage.id, before)):
+            if one in scores:
+                lent[one] += LENT * scores.get(other, 0.0)
+        last[passage.session] = passage.id
+    return lent
 
 
 def _stretched(scores: Scores, floor: float) -> dict[str, float]:
