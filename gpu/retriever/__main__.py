@@ -24,7 +24,7 @@ from retriever_contract.wire import Health
 MODULES = {
     "detect": "retriever.judging.detect",
     "train": "retriever.learning.train",
-    "evaluate": "retriever.judging.evaluate",
+    "evaluate": "retriever.evaluating.evaluate",
 }
 STOP_SECONDS = 10  # for answers on their way when the server is told to stop
 

@@ -409,7 +409,7 @@ def ranked_by_model(outcomes: Sequence[Asked]) -> float:
 
 
 def record(name: str, outcome: Asked) -> dict[str, Any]:
-    """A line of `--records`, as `retriever.judging.records.GatewayRecord` reads it."""
+    """A line of `--records`, as `retriever.evaluating.records.GatewayRecord` reads it."""
     return {
         "set": name,
         "conversation": outcome.conversation,

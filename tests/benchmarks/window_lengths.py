@@ -24,7 +24,7 @@ from retriever.judging.dialogues import (
     read_sets,
     wire_text,
 )
-from retriever.judging.metrics import share
+from retriever.evaluating.metrics import share
 from retriever.models.loading import load
 from retriever.reading.cache import WindowCache
 from retriever.reading.decoder import Decoder

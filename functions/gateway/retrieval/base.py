@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the index is made of what stands here
 FLOOR = 0.08  # the best chunk's score below which nothing is relevant
 RELATIVE = 0.3  # of the best score: what a chunk must reach beside it
 COST_POWER = 0.25
+LINE_OVERHEAD_TOKENS = 36  # id, date, role and JSON around one quoted text; a test holds it
 
 Shortfall = Literal["degraded", "timeout"]
 
@@ -100,6 +101,7 @@ class Ranking:
     not who should have. `ranks` are a message's by each method, where there were several.
 
     `warms`: the next turn's ranking is faster if this session's newest messages are `prefill`ed.
+    `seconds` of work that are paid for went into it; None when nobody said how many.
     """
 
     scored: Sequence[Scored]
@@ -108,6 +110,7 @@ class Ranking:
     shortfall: Shortfall | None = None
     ranks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     warms: bool = False
+    seconds: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

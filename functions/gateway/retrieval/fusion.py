@@ -14,7 +14,7 @@ from gateway.retrieval.base import Chunk, Passage, Scale, Scored
 from gateway.retrieval.lexical import MOST_RANKED
 
 LEXICAL, REMOTE = "lexical", "gpu"
-LENT = 0.4  # of a message's attention to those right before and after it, as with shared words
+LENT = 0.4  # as with shared words
 
 # Whether anything is relevant is asked of the two methods, before their scores are added.
 FUSED = Scale(floor=0.0)
@@ -35,11 +35,13 @@ class Fused:
 @dataclass(frozen=True, slots=True)
 class Weighing:
     """`weight` is that of the remote scores beside the lexical ones' of 1; None: the model ranks
-    alone. A best score below its method's floor proves nothing relevant."""
+    alone. A best score below its method's floor proves nothing relevant. `lent` is the part of a
+    message's attention that those right before and after it in their session get."""
 
     weight: float | None
     lexical_floor: float
     remote_floor: float
+    lent: float = LENT
 
 
 def fuse(
@@ -68,7 +70,7 @@ def fuse(
     if weighing.weight is None:
         scores = _stretched(attended, weighing.remote_floor)
     else:
-        attended = _lent(_scaled(attended), chunks)
+        attended = _lent(_scaled(attended), chunks, weighing.lent)
         scores = _added(_scaled(shared), _scaled(attended), weighing.weight)
     ranks = {id: _named(by_words.get(id), by_model.get(id)) for id in passages}
     return Fused(_scored(chunks, scores), scale, ranks)
@@ -96,7 +98,7 @@ def _scaled(scores: Scores) -> dict[str, float]:
     return {id: score / best if score > 0 else 0.0 for id, score in scores.items()}
 
 
-def _lent(scores: Scores, chunks: Sequence[Chunk]) -> dict[str, float]:
+def _lent(scores: Scores, chunks: Sequence[Chunk], share: float) -> dict[str, float]:
     """Scores with what neighbours in their session lend: a model attends to an answer, or to the
     question before it, and the evidence tends to be both."""
     lent = dict(scores)
@@ -109,7 +111,7 @@ def _lent(scores: Scores, chunks: Sequence[Chunk]) -> dict[str, float]:
         before = last.get(passage.session, "")
         for one, other in ((before, passage.id), (passage.id, before)):
             if one in scores:
-                lent[one] += LENT * scores.get(other, 0.0)
+                lent[one] += share * scores.get(other, 0.0)
         last[passage.session] = passage.id
     return lent
 

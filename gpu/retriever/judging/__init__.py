@@ -1,1 +1,1 @@
-"""How good it is: heads found, methods compared, on labelled conversations."""
+"""How good heads are, on labelled conversations: which to choose, and how to use them."""

@@ -1,8 +1,7 @@
 """Ranking by shared words, to compare with and to find hard negatives by. Pure.
 
-BM25 (Robertson and Zaragoza 2009, https://doi.org/10.1561/1500000019) as the gateway has it, so
-that what is fused here is close to what is fused there: Lucene's inverse document frequency, and
-a message borrows from its neighbours. Words are plain: no stemming.
+BM25 (Robertson and Zaragoza 2009, https://doi.org/10.1561/1500000019) as the gateway has it, but
+for its word stems: Lucene's inverse document frequency, and a message borrows from its neighbours.
 """
 
 import math
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 
 K1 = 1.2
 B = 0.75
-BORROWED = 0.4  # of each neighbour's score
+BORROWED = 0.4
 
 _WORD = re.compile(r"\w+")
 
@@ -22,9 +21,10 @@ def words(text: str) -> list[str]:
 
 
 class Bm25:
-    """Over the messages of one conversation."""
+    """Over the messages of one conversation; `borrowed` is what of each neighbour's score."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], *, borrowed: float = BORROWED) -> None:
+        self._borrowed = borrowed
         counted = [Counter(words(text)) for text in texts]
         lengths = [count.total() for count in counted]
         average = max(1.0, sum(lengths) / max(1, len(lengths)))
@@ -44,6 +44,6 @@ class Bm25:
                 own[number] += rarity * times / (times + self._norms[number])
         beside = [0.0, *own, 0.0]
         return [
-            score + BORROWED * (before + after)
+            score + self._borrowed * (before + after)
             for before, score, after in zip(beside, own, beside[2:], strict=False)
         ]

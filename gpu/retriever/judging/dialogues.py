@@ -7,7 +7,7 @@ ships is chosen on `train` alone, and only from sets whose licence lets it.
 import gzip
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,11 @@ class Message(_Line):
     speaker: str | None = None
     at: str | None = None
     text: str
+
+    @property
+    def said(self) -> str:
+        """With the speaker's name, which is part of what the gateway is told."""
+        return f"{self.speaker}: {self.text}" if self.speaker else self.text
 
 
 class Question(_Line):
@@ -97,11 +102,20 @@ def read_set(path: Path) -> Iterator[Dialogue]:
         raise Unusable(f"{path} is damaged after line {number}: {exc}") from exc
 
 
+def moment(at: str) -> datetime | None:
+    """In UTC, since the sets name no zone; None of what is in no known form."""
+    for form in _DATES:
+        try:
+            return datetime.strptime(at, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return None
+
+
 def wire_text(message: Message) -> str:
     """As the gateway words a message for the model; a speaker's name is part of what was said."""
     date = f"[{_day(message.at)}] " if message.at else ""
-    said = f"{message.speaker}: {message.text}" if message.speaker else message.text
-    return f"{date}{message.role}: {said}"
+    return f"{date}{message.role}: {message.said}"
 
 
 def wire_chunks(message: Message) -> list[Chunk]:
@@ -119,12 +133,8 @@ def wire_chunks(message: Message) -> list[Chunk]:
 
 def _day(at: str) -> str:
     """2024-01-05; what is in no known form stays as it is."""
-    for form in _DATES:
-        try:
-            return datetime.strptime(at, form).date().isoformat()  # noqa: DTZ007  days, no instants
-        except ValueError:
-            continue
-    return at
+    when = moment(at)
+    return when.date().isoformat() if when else at
 
 
 def _files(folder: Path | None, split: Split, names: Sequence[str]) -> dict[str, Path]:

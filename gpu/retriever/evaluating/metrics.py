@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BUDGETS = (1000, 2000)  # tokens injected into a prompt
+BUDGETS = (250, 500, 750, 1000, 1250, 1500, 1750, 2000)  # tokens injected into a prompt
 RESAMPLES = 2000
 
 Floats = NDArray[np.float64]
@@ -67,6 +67,18 @@ def within(order: Sequence[str], tokens: Mapping[str, int], budget: int) -> list
 def precision(injected: Sequence[str], evidence: Set[str], tokens: Mapping[str, int]) -> float:
     whole = sum(tokens[id] for id in injected)
     return sum(tokens[id] for id in injected if id in evidence) / whole if whole else 0.0
+
+
+def budget_for(recall: float, recalls: Mapping[int, float]) -> float:
+    """The tokens at which a method, of `recalls` by budget, reaches `recall`; between two budgets
+    as if recall rose evenly. NaN where it never does."""
+    lower, found = 0, 0.0
+    for budget, reached in sorted(recalls.items()):
+        if reached >= recall:
+            rise = reached - found
+            return lower + (budget - lower) * ((recall - found) / rise if rise > 0 else 1.0)
+        lower, found = budget, reached
+    return float("nan")
 
 
 def area_under_curve(answered: Sequence[float], unanswered: Sequence[float]) -> float:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from tqdm import tqdm  # type: ignore[import-untyped]  # it brings no types
 
 from retriever.errors import Unusable
+from retriever.evaluating.ground import Ground, Length
+from retriever.evaluating.methods import Method, Order
+from retriever.evaluating.metrics import judged
+from retriever.evaluating.records import KEPT, GatewayRecord, Record
 from retriever.judging.dialogues import Dialogue, Question
-from retriever.judging.methods import Ground, Method, Scores
-from retriever.judging.metrics import judged
-from retriever.judging.records import KEPT, GatewayRecord, Record
 
 GATEWAY = "gateway"
 
@@ -18,7 +19,7 @@ Recorded = Mapping[tuple[str, str, str], GatewayRecord]
 def contest(
     sets: Mapping[str, Sequence[Dialogue]],
     methods: Sequence[Method],
-    length: Callable[[str], int],
+    length: Length,
     recorded: Recorded,
     timer: Callable[[], float],
 ) -> Iterator[Record]:
@@ -40,27 +41,28 @@ def compare(
     name: str, ground: Ground, methods: Sequence[Method], timer: Callable[[], float]
 ) -> Iterator[Record]:
     """A method at a time, as it would be alone: what it keeps is freed before the next one."""
-    tokens = dict(zip((one.id for one in ground.dialogue.messages), ground.tokens, strict=True))
     for method in methods:
         started = timer()
         rank = method.meet(ground)
         for number, question in enumerate(ground.dialogue.questions):
             orders = rank(question.text)
             ended = timer()
-            for by, scores in orders.items():
-                order = ground.order(scores.places)
-                yield _record(
-                    (name, ground.dialogue.id, by), question, order, scores, tokens
-                ).model_copy(update={"seconds": ended - started, "is_first": number == 0})
+            for by, order in orders.items():
+                seconds = ended - started if order.seconds is None else order.seconds
+                where = (name, ground.dialogue.id, by)
+                ranked = ground.order(order.scores)
+                yield _record(where, question, ranked, order, ground).model_copy(
+                    update={"seconds": seconds, "is_first": number == 0}
+                )
             started = timer()
 
 
 def _record(
     where: tuple[str, str, str],
     question: Question,
-    order: Sequence[str],
-    scores: Scores,
-    tokens: Mapping[str, int],
+    ranked: Sequence[str],
+    order: Order,
+    ground: Ground,
 ) -> Record:
     evidence = frozenset(question.evidence)
     return Record(
@@ -70,9 +72,9 @@ def _record(
         question=question.id,
         kind=question.kind,
         evidence=question.evidence,
-        ranked=tuple(order[:KEPT]),
-        figures=judged(order, evidence, tokens) if evidence else {},
-        top=scores.top,
+        ranked=tuple(ranked[:KEPT]),
+        figures=judged(ranked, evidence, ground.tokens) if evidence else {},
+        top=order.top,
         seconds=0.0,
         is_first=False,
     )
@@ -81,14 +83,13 @@ def _record(
 def of_gateway(name: str, ground: Ground, recorded: Recorded) -> Iterator[Record]:
     """What it chose for those questions of the sample that it was asked. Raises Unusable: it names
     a message that the conversation has not."""
-    tokens = dict(zip((one.id for one in ground.dialogue.messages), ground.tokens, strict=True))
     for question in ground.dialogue.questions:
         told = recorded.get((name, ground.dialogue.id, question.id))
         if told is None:
             continue
-        if strange := set(told.ranked) - set(tokens):
+        if strange := set(told.ranked) - set(ground.tokens):
             raise Unusable(f"gateway's records: {told.conversation} has no message {min(strange)}")
         where = (name, ground.dialogue.id, GATEWAY)
-        yield _record(where, question, told.ranked, Scores({}), tokens).model_copy(
+        yield _record(where, question, told.ranked, Order({}), ground).model_copy(
             update={"seconds": told.seconds, "is_first": told.is_first}
         )

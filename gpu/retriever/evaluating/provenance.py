@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from retriever.judging.embedding import PACKAGE
+from retriever.evaluating.embedding import PACKAGE
 from retriever.models.repository import sha256
 
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", PACKAGE)

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from retriever.evaluating.summary import ALL, FIGURES, Row
 from retriever.judging.picture import DOTS_PER_INCH
-from retriever.judging.summary import ALL, FIGURES, Row
 
 SHOWN = ("recall@10", "recall@2000t")
 

@@ -4,7 +4,8 @@
     2  let every method meet each conversation and rank it for each question
     3  add what the gateway really chose, as `make eval` recorded it
     4  figures by set and kind, with paired bootstrap intervals by conversation against BM25
-    5  write records.jsonl, summary.json and bars.png
+    5  write records.jsonl, summary.json and bars.png; what models said is in scores.jsonl as they
+       say it, so that nothing is read twice
 
 All but the seconds is decided by the data, the weights and the seed. Data whose licence forbids
 commerce are asked too: nothing that ships is chosen here.
@@ -19,18 +20,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.tokens.rs_bpe import RsBpeTokenizer
 from retriever.errors import Unusable
-from retriever.judging.bars import draw_bars
-from retriever.judging.contender import Contender
-from retriever.judging.contest import GATEWAY, contest
-from retriever.judging.dialogues import SUFFIX, VARIABLE, Dialogue, read_sets, wire_text
-from retriever.judging.embedding import PACKAGE, Embedding, embedding_folder
-from retriever.judging.methods import Method, Recency, Words, WordsAndEmbedding
-from retriever.judging.metrics import RESAMPLES
-from retriever.judging.provenance import provenance
-from retriever.judging.records import Record, read_gateway_records, write_records
-from retriever.judging.sampling import askable, sampled
-from retriever.judging.summary import BESIDE, Row, rows, table, unanswered
+from retriever.evaluating.bars import draw_bars
+from retriever.evaluating.book import ScoreBook
+from retriever.evaluating.contender import Contender
+from retriever.evaluating.contest import GATEWAY, contest
+from retriever.evaluating.embedding import PACKAGE, Embedding, embedding_folder
+from retriever.evaluating.heads import Book
+from retriever.evaluating.methods import Method, Recency, Textbook, Words, WordsAndEmbedding
+from retriever.evaluating.metrics import RESAMPLES
+from retriever.evaluating.provenance import provenance
+from retriever.evaluating.records import Record, read_gateway_records, write_records
+from retriever.evaluating.sampling import askable, sampled
+from retriever.evaluating.summary import BESIDE, Row, rows, table, unanswered
+from retriever.judging.dialogues import SUFFIX, VARIABLE, Dialogue, read_sets
 from retriever.models.embedded import EMBEDDED
 from retriever.models.loading import load
 from retriever.settings import Settings
@@ -39,6 +43,7 @@ SPLIT: Final = "dev"
 MUCH = 2  # times what is read for one question
 QUICK = {"conversations": 2, "questions": 5}
 FILES = ("records.jsonl", "summary.json", "bars.png")
+SCORES = "scores.jsonl"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -56,12 +61,12 @@ def evaluate(given: argparse.Namespace, timer: Callable[[], float]) -> list[Row]
     whole = read_sets(given.data, SPLIT, given.sets, noncommercial=True)
     recorded = read_gateway_records(given.gateway_records) if given.gateway_records else {}
     models = _models(given)
+    length = RsBpeTokenizer().count  # as the gateway counts
 
     def is_long(dialogue: Dialogue) -> bool:
         """Too long to stay read from one question to the next."""
-        sizes = (models[0].length(wire_text(message)) for message in dialogue.messages)
         most: int = MUCH * given.max_tokens
-        return sum(sizes) > most
+        return sum(length(message.said) for message in dialogue.messages) > most
 
     sets = sampled(
         whole,
@@ -72,9 +77,10 @@ def evaluate(given: argparse.Namespace, timer: Callable[[], float]) -> list[Row]
         is_long=is_long,
         long_questions=given.long_questions,
     )
-    methods, missing = _methods(given, models)
+    book = ScoreBook(given.scores or given.out / SCORES)
+    methods, missing = _methods(given, models, book, timer)
     say("\n".join(_sample_told(whole, sets, given.seed)))
-    records = list(contest(sets, methods, models[0].length, recorded, timer))
+    records = list(contest(sets, methods, length, recorded, timer))
     found = rows(records, given.seed)
     say("\n".join(_told(found, records, missing)))
     told = {
@@ -103,23 +109,23 @@ def _models(given: argparse.Namespace) -> list[Contender]:
 
 
 def _methods(
-    given: argparse.Namespace, models: Sequence[Contender]
+    given: argparse.Namespace, models: Sequence[Contender], book: Book, timer: Callable[[], float]
 ) -> tuple[list[Method], dict[str, str]]:
     """And why others are missing."""
-    methods: list[Method] = [Recency(), Words()]
+    methods: list[Method] = [Recency(), Textbook(), Words()]
     missing: dict[str, str] = {}
     folder = embedding_folder() if given.embedding else None
     if folder:
         methods.append(WordsAndEmbedding(Embedding(folder)))
     else:
-        missing["BM25+embedding"] = (
+        missing["lexical+embedding"] = (
             f"{PACKAGE} is not installed" if given.embedding else "give --embedding"
         )
     for model in models:
-        method = model.method(given.max_tokens, given.weights)
-        methods.append(method)
-        if len(method.names) == 1:
-            missing[f"fused, {model.name}"] = "its profile says that it ranks alone"
+        ablations = given.ablations and model is models[-1]
+        methods.append(model.method(given.max_tokens, book, timer, ablations=ablations))
+        if model.profile.fusion_weight is None:
+            missing[f"fused {model.name}"] = "its profile says that it ranks alone"
     if not given.adapter:
         missing["heads adapted"] = "give --adapter"
     if not given.gateway_records:
@@ -154,8 +160,9 @@ def _told(
         f"intervals: {RESAMPLES} paired bootstrap resamples of conversations, then of questions "
         f"inside; gains are less {BESIDE}. AUC: top scores of answered questions against those "
         f"without evidence ({without or 'none'}); '-' where a method's score tells nothing. "
-        "R@1000t, R@2000t and prec: the best that fit into so many tokens of the model. p50 and "
-        "p95 leave out a conversation's first question, which reads it: that is 'first'."
+        "R@1000t, R@2000t and prec: the best that fit into so many tokens of a prompt; "
+        "tokens: those that find what BM25 finds in 2000. p50 and p95 leave out a conversation's "
+        "first question, which reads it: that is 'first'."
     )
 
 
@@ -206,7 +213,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--embedding", action="store_true", help=f"also with {PACKAGE}")
     parser.add_argument("--gateway-records", type=Path, help="what recall.py --records wrote")
     parser.add_argument(
-        "--weights", nargs="+", type=_weight, default=[], help="of fusion; default: the profile's"
+        "--ablations", action="store_true", help="also the last model with one choice undone each"
+    )
+    parser.add_argument(
+        "--scores",
+        type=Path,
+        help=f"what models said, kept and read again; default: {SCORES} in --out",
     )
     parser.add_argument(
         "--data",
@@ -244,16 +256,6 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
     return int(text)
-
-
-def _weight(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from exc
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no weight above 0")
-    return value
 
 
 def say(text: str) -> None:

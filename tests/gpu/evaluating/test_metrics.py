@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.judging.metrics import (
+from retriever.evaluating.metrics import (
     area_under_curve,
     draws,
     interval,

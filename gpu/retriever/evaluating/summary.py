@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from retriever.judging.metrics import (
+from retriever.evaluating.metrics import (
+    BUDGETS,
     Floats,
     Interval,
     area_under_curve,
+    budget_for,
     draws,
     interval,
     percentile,
 )
-from retriever.judging.records import Record
-from retriever.judging.sampling import FOREIGN
+from retriever.evaluating.records import Record
+from retriever.evaluating.sampling import FOREIGN
 
 FIGURES = {  # of a record, and how a table heads them
     "recall@5": "R@5",
@@ -31,18 +33,21 @@ FIGURES = {  # of a record, and how a table heads them
 ALL = "all"
 BESIDE = "BM25"  # what every method is compared with
 COMPARED = ("recall@10", "recall@2000t")
+MEASURED = (*FIGURES, *(f"recall@{one}t" for one in BUDGETS if f"recall@{one}t" not in FIGURES))
 
 
 @dataclass(frozen=True)
 class Row:
     """`figures` are means over questions with evidence, `gains` less BM25's of the same questions;
-    `abstention` is an area under the curve, over all kinds."""
+    `equal_tokens` are those that find what BM25 finds in the largest budget, `abstention` is an
+    area under the curve, over all kinds."""
 
     set: str
     kind: str
     method: str
     figures: Mapping[str, Interval]
     gains: Mapping[str, Interval]
+    equal_tokens: float
     abstention: float
     p50_ms: float
     p95_ms: float
@@ -83,8 +88,8 @@ def _row(
     own: Sequence[Record],
     beside: Sequence[Record],
 ) -> Row:
-    figures = {name: _column(own, keys, name) for name in FIGURES}
-    others = {name: _column(beside, keys, name) for name in FIGURES}
+    figures = {name: _column(own, keys, name) for name in MEASURED}
+    others = {name: _column(beside, keys, name) for name in MEASURED}
     timed = [one for one in own if kind in (one.kind, ALL)]
     later = [1000 * one.seconds for one in timed if not one.is_first]
     first = [1000 * one.seconds for one in timed if one.is_first]
@@ -94,6 +99,7 @@ def _row(
         method=own[0].method,
         figures={name: interval(values, drawn) for name, values in figures.items()},
         gains={name: interval(figures[name] - others[name], drawn) for name in FIGURES},
+        equal_tokens=_equal_tokens(figures, others),
         abstention=_abstention(own, kind),
         p50_ms=percentile(later, 0.50),
         p95_ms=percentile(later, 0.95),
@@ -105,6 +111,16 @@ def _column(records: Sequence[Record], keys: Sequence[tuple[str, str]], name: st
     """Of each question; NaN where the method was not asked it."""
     known = {_key(one): one.figures.get(name, np.nan) for one in records}
     return np.array([known.get(key, np.nan) for key in keys], dtype=np.float64)
+
+
+def _equal_tokens(own: Mapping[str, Floats], beside: Mapping[str, Floats]) -> float:
+    asked = {budget: f"recall@{budget}t" for budget in BUDGETS}
+    wanted = beside[asked[max(BUDGETS)]]
+    known = ~(np.isnan(wanted) | np.isnan(own[asked[max(BUDGETS)]]))
+    if not known.any():
+        return float("nan")
+    recalls = {budget: float(own[name][known].mean()) for budget, name in asked.items()}
+    return budget_for(float(wanted[known].mean()), recalls)
 
 
 def _abstention(records: Sequence[Record], kind: str) -> float:
@@ -134,7 +150,7 @@ def table(found: Sequence[Row]) -> list[str]:
 
 def _heading(row: Row, wide: int) -> list[str]:
     questions = max((one.questions for one in row.figures.values()), default=0)
-    titles = [*FIGURES.values(), "AUC", "p50 ms", "p95 ms", "first ms"]
+    titles = [*FIGURES.values(), "tokens", "AUC", "p50 ms", "p95 ms", "first ms"]
     gains = [f"{FIGURES[name]} - {BESIDE} [95 %]".rjust(26) for name in COMPARED]
     cells = "".join(f"{title:>9}" for title in titles)
     return [f"{row.set}, {row.kind}: {questions} questions", f"{'':<{wide}}{cells}{''.join(gains)}"]
@@ -142,11 +158,10 @@ def _heading(row: Row, wide: int) -> list[str]:
 
 def _line(row: Row, wide: int) -> str:
     means = [f"{row.figures[name].value:>9.3f}" for name in FIGURES]
+    told = [f"{row.equal_tokens:>9.0f}", f"{row.abstention:>9.3f}"]
     times = [f"{one:>9.1f}" for one in (row.p50_ms, row.p95_ms, row.first_ms)]
     gains = [_gain(row.gains[name]).rjust(26) for name in COMPARED if row.method != BESIDE]
-    return "".join(
-        [f"{row.method:<{wide}}", *means, f"{row.abstention:>9.3f}", *times, *gains]
-    ).replace("nan", "  -")
+    return "".join([f"{row.method:<{wide}}", *means, *told, *times, *gains]).replace("nan", "  -")
 
 
 def _gain(one: Interval) -> str:

@@ -11,18 +11,14 @@ from random import Random
 from typing import Any
 
 import pytest
-import torch
 
 from benchmarks.recall import Asked, Question, ranked_by_model, record
 from retriever.errors import Unusable
-from retriever.judging import evaluate
-from retriever.judging.bars import draw_bars
-from retriever.judging.choice import reciprocal
+from retriever.evaluating import evaluate, heads
+from retriever.evaluating.bars import draw_bars
+from retriever.evaluating.records import read_gateway_records
+from retriever.evaluating.sampling import FOREIGN, askable, sampled
 from retriever.judging.dialogues import VARIABLE, Dialogue
-from retriever.judging.embedding import Embedding
-from retriever.judging.methods import Ground, Recency, Words, WordsAndEmbedding, choose, cut, fused
-from retriever.judging.records import read_gateway_records
-from retriever.judging.sampling import FOREIGN, askable, sampled
 from support.retriever_process import RetrieverProcess, retrieving
 from support.tiny_retriever import tiny_settings
 
@@ -54,10 +50,6 @@ def dialogues(count: int = 3) -> list[Dialogue]:
     return [Dialogue.model_validate(dialogue(number)) for number in range(count)]
 
 
-def ground() -> Ground:
-    return Ground(dialogues(1)[0], len)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
@@ -69,7 +61,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return tiny_settings(tmp_path_factory.mktemp("tiny"))
+    told = tiny_settings(tmp_path_factory.mktemp("tiny"))
+    profile = Path(told["PROFILE_DIR"]) / "tiny.json"
+    profile.write_text(json.dumps({**json.loads(profile.read_text()), "fusion_weight": 1.0}))
+    return told
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +78,7 @@ def arguments(data: Path, settings: dict[str, str], out: Path, *more: str) -> li
     model = settings["MODEL_NAME"]
     return [
         *("--model", model, "--data", str(data), "--device", "cpu", "--out", str(out)),
-        *("--weights", "0.5", "2", *more),
+        *("--ablations", *more),
     ]
 
 
@@ -116,8 +111,9 @@ def test_every_method_is_asked_every_question(run: tuple[Path, list[str]]) -> No
     asked = {(one["conversation"], one["question"]) for one in records}
     methods = {one["method"] for one in records}
     assert methods == {
-        *("recency", "BM25", "heads zero-shot"),
-        *("fused 0.5, zero-shot", "fused 2, zero-shot"),
+        *("recency", "BM25", "lexical", "heads zero-shot", "fused zero-shot", "selected zero-shot"),
+        *("zero-shot: reciprocal ranks", "zero-shot: nothing lent"),
+        *("zero-shot: weight 0.25", "zero-shot: weight 0.5", "zero-shot: weight 2"),
     }
     assert len(records) == len(asked) * len(methods)
     assert {one["kind"] for one in records} >= {"short", "long", FOREIGN}
@@ -125,7 +121,7 @@ def test_every_method_is_asked_every_question(run: tuple[Path, list[str]]) -> No
 
 def test_one_conversation_s_first_question_is_told_apart(run: tuple[Path, list[str]]) -> None:
     first = [one["conversation"] for one in lines(run[0]) if one["is_first"]]
-    assert sorted(first) == sorted(["d0", "d1", "d2"] * 5)
+    assert sorted(first) == sorted(["d0", "d1", "d2"] * 11)
 
 
 def test_words_repeated_are_found_by_words(run: tuple[Path, list[str]]) -> None:
@@ -152,6 +148,19 @@ def test_a_seed_decides_everything_but_the_seconds(
     assert (tmp_path / "again" / "bars.png").read_bytes() == (out / "bars.png").read_bytes()
 
 
+def test_what_a_model_said_is_not_asked_again(
+    run: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("a model read what is known")
+
+    monkeypatch.setattr(heads, "score", read)
+    out, given = run
+    kept = ["--scores", str(out / "scores.jsonl")]
+    evaluate.main([*given, *kept, "--out", str(tmp_path / "again")])
+    assert lines(tmp_path / "again") == lines(out)
+
+
 def test_what_it_depends_on_is_written_beside_the_figures(run: tuple[Path, list[str]]) -> None:
     told = summary(run[0])
     assert len(told["data_sha256"]["a.jsonl.gz"]) == 64
@@ -159,7 +168,7 @@ def test_what_it_depends_on_is_written_beside_the_figures(run: tuple[Path, list[
     assert "torch" in told["packages"]
     assert "commit" in told
     assert told["arguments"]["seed"] == 0
-    assert set(told["missing"]) == {"BM25+embedding", "heads adapted", "gateway"}
+    assert set(told["missing"]) == {"lexical+embedding", "heads adapted", "gateway"}
 
 
 def test_results_that_are_there_are_not_overwritten(run: tuple[Path, list[str]]) -> None:
@@ -273,58 +282,6 @@ def test_a_question_whose_evidence_is_lost_is_not_asked() -> None:
     kept = askable(Dialogue.model_validate(raw))
     assert [one.id for one in kept] == [one["id"] for one in raw["questions"][2:]]
     assert len(kept[0].evidence) == 1
-
-
-def test_windows_are_cut_from_the_first_message_on() -> None:
-    assert cut([40, 40, 40, 200, 10], 100) == [range(2), range(2, 3), range(3, 4), range(4, 5)]
-    assert cut([40, 40], 100) == cut([40, 40, 90], 100)[:1]
-    assert cut([], 100) == []
-
-
-def test_the_newest_window_comes_first_and_then_those_that_share_most() -> None:
-    windows, tokens = cut([10] * 6, 20), [10] * 6
-    assert choose(windows, tokens, {0: 1.0, 2: 5.0}, 40) == [range(2, 4), range(4, 6)]
-    assert choose(windows, tokens, {}, 1000) == windows
-    assert choose([], [], {}, 1000) == []
-
-
-def test_fusion_is_the_one_that_weights_are_chosen_with() -> None:
-    shared, attended = [0.0, 3.0, 1.0, 0.0], [0.1, 0.2, 0.9, 0.3]
-    held = {place: score for place, score in enumerate(shared) if score}
-    found = fused(held, dict(enumerate(attended)), 0.5)
-    assert [found[place] for place in range(4)] == pytest.approx(reciprocal(shared, attended, 0.5))
-
-
-def test_what_the_model_did_not_see_is_ranked_by_words_alone() -> None:
-    assert fused({0: 1.0}, {1: 1.0}, 1.0) == {0: 1 / 61, 1: 1 / 61}
-
-
-def test_recency_puts_the_newest_first() -> None:
-    here = ground()
-    scores = Recency().meet(here)("anything")["recency"]
-    assert here.order(scores.places)[:2] == ["29", "28"]
-    assert scores.top is None
-
-
-def test_bm25_leaves_out_what_shares_no_word() -> None:
-    scores = Words().meet(ground())("zebra")["BM25"]
-    assert scores.places == {}
-    assert scores.top == 0
-
-
-class Letters(Embedding):
-    """A text is how often it has each letter; nothing to load."""
-
-    def __init__(self) -> None:
-        pass
-
-    def vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        return torch.tensor([[float(text.count(one)) for one in "abcdefgh"] for text in texts])
-
-
-def test_an_embedding_ranks_what_shares_no_word() -> None:
-    scores = WordsAndEmbedding(Letters()).meet(ground())("zebra")
-    assert len(scores["BM25+embedding"].places) == 30
 
 
 def test_a_picture_needs_figures(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """A model, with its adapter and its profile, as a method to compare."""
 
+import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from retriever.judging.methods import Heads, Sight
+from retriever.evaluating.combining import combinations
+from retriever.evaluating.heads import Book, Heads, Sight, Timer
 from retriever.models.checkpoint import Checkpoint
 from retriever.models.loading import cache_bytes
 from retriever.profile import Profile
@@ -16,6 +17,8 @@ from retriever.reading.decoder import Decoder
 from retriever.reading.reader import Reader
 from retriever.serving.building import PASS_ROWS, PASS_ROWS_OF_A_GPU, prompt_of
 from retriever.settings import Settings
+
+GATEWAY_SHARE = 0.9  # of a profile's window: its tokens and ours are not the same
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,12 @@ class Contender:
             length_power=self.profile.length_power,
         )
 
-    def method(self, max_tokens: int, weights: Sequence[float]) -> Heads:
-        """Heads alone, and fused by the profile's weight or by those that are given."""
-        own = self.profile.fusion_weight
-        chosen = weights or ([own] if own else [])
-        named = {f"fused {weight:g}, {self.name}": weight for weight in chosen}
-        sight = Sight(self.profile.window_tokens, max_tokens)
-        return Heads(f"heads {self.name}", self.reader, sight, named)
+    def method(self, max_tokens: int, book: Book, timer: Timer, *, ablations: bool) -> Heads:
+        """Of windows as long as the gateway makes them, were it told how long the profile's are."""
+        rows = combinations(self.name, self.profile.fusion_weight, ablations=ablations)
+        sight = Sight(round(GATEWAY_SHARE * self.profile.window_tokens), max_tokens)
+        known = json.dumps([self.identity(), self.profile.digest], sort_keys=True)
+        return Heads(known, self.reader, sight, rows, book, timer)
 
     def identity(self) -> dict[str, Any]:
         """For the record."""

@@ -1,0 +1,1 @@
+"""Methods side by side on labelled conversations: the gateway's own ranking, model and all."""

@@ -1,0 +1,106 @@
+"""Ways to rank a conversation's messages for a question, side by side.
+
+A method meets a conversation once and then ranks for one question after the other, so that what it
+reads once is paid for by the first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.retrieval.base import Passage
+from gateway.retrieval.fusion import Weighing, fuse
+from retriever.evaluating.embedding import Embedding
+from retriever.evaluating.ground import Ground, Scores, of_messages
+from retriever.judging.bm25 import Bm25
+
+EQUAL = 1.0  # weight beside BM25
+ANYTHING = float(
+    "-inf"
+)  # a floor that refuses nothing: what is not relevant is told apart by `top`
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was ranked. `top` is the best score where it tells how relevant something is: a rank
+    does not. `seconds`, where it was not now that it was found."""
+
+    scores: Scores
+    top: float | None = None
+    seconds: float | None = None
+
+
+Ranker = Callable[[str], dict[str, Order]]  # of a query, one or more orders by their names
+
+
+class Method(Protocol):
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def meet(self, ground: Ground) -> Ranker: ...
+
+
+class Recency:
+    names = ("recency",)
+
+    def meet(self, ground: Ground) -> Ranker:
+        ids = [one.id for one in ground.dialogue.messages]
+        latest = Order({id: float(place) for place, id in enumerate(ids)})
+        return lambda _: {"recency": latest}
+
+
+class Textbook:
+    """BM25 over single messages, nothing else: what the others are compared with."""
+
+    names = ("BM25",)
+
+    def meet(self, ground: Ground) -> Ranker:
+        index = Bm25(ground.texts, borrowed=0.0)
+        ids = [one.id for one in ground.dialogue.messages]
+
+        def rank(query: str) -> dict[str, Order]:
+            shared = {i: one for i, one in zip(ids, index.scores(query), strict=True) if one > 0}
+            return {self.names[0]: Order(shared, max(shared.values(), default=0.0))}
+
+        return rank
+
+
+class Words:
+    """The gateway without a model: BM25 with word stems, and neighbours that lend."""
+
+    names = ("lexical",)
+
+    def meet(self, ground: Ground) -> Ranker:
+        def rank(query: str) -> dict[str, Order]:
+            shared = of_messages(ground.lexical(query))
+            return {self.names[0]: Order(shared, max(shared.values(), default=0.0))}
+
+        return rank
+
+
+class WordsAndEmbedding:
+    names = ("lexical+embedding",)
+
+    def __init__(self, embedding: Embedding) -> None:
+        self._embedding = embedding
+
+    def meet(self, ground: Ground) -> Ranker:
+        kept = self._embedding.vectors(ground.texts)  # (messages, width)
+        ids = [one.id for one in ground.dialogue.messages]
+
+        def rank(query: str) -> dict[str, Order]:
+            near = (kept @ self._embedding.vectors([query])[0]).tolist()
+            return {self.names[0]: Order(fused(ground, query, dict(zip(ids, near, strict=True))))}
+
+        return rank
+
+
+def fused(ground: Ground, query: str, other: Scores, weight: float = EQUAL) -> Scores:
+    """As the gateway fuses, whatever the best score is."""
+    shared = of_messages(ground.lexical(query))
+    weighing = Weighing(weight, ANYTHING, ANYTHING)
+    return of_messages(fuse(ground.index.chunks, shared, other, weighing, nothing).scored)
+
+
+def nothing(_: Passage) -> bool:
+    """A question stands alone: no message is in its prompt already."""
+    return False
