@@ -37,13 +37,16 @@ class Head(NamedTuple):
     head: int
 
 
-def _read_head(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    layer, dash, head = value.partition("-")
+def read_head(text: str) -> Head:
+    """Raises ValueError: it is not written as one."""
+    layer, dash, head = text.partition("-")
     if not (dash and _is_number(layer) and _is_number(head)):
-        raise ValueError(f"a head is written LAYER-HEAD, as 15-21, not {value!r}")
+        raise ValueError(f"a head is written LAYER-HEAD, as 15-21, not {text!r}")
     return Head(int(layer), int(head))
+
+
+def _read_head(value: object) -> object:
+    return read_head(value) if isinstance(value, str) else value
 
 
 def _is_number(text: str) -> bool:

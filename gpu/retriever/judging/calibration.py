@@ -13,6 +13,8 @@ from retriever.judging.trials import Stretch
 from retriever.reading.reader import Reader
 from retriever_contract.wire import Chunk
 
+LENT = 0.4
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -64,6 +66,7 @@ def _rankings(stretch: Stretch, scores: Sequence[Sequence[float]]) -> list[Ranki
             _holding(groups, stretch.messages, question),
             _best(groups, shared.scores(question.text)),
             _best(groups, of_model),
+            _best(groups, with_neighbours(of_model)),
         )
         for question, of_model in zip(stretch.questions, scores, strict=False)
     ]
@@ -89,6 +92,12 @@ def _holding(
         for number, group in enumerate(groups)
         if any(messages[place].id in evidence for place in group)
     )
+
+
+def with_neighbours(scores: Sequence[float]) -> list[float]:
+    """Scores with what the messages right before and after lend, as the gateway fuses them."""
+    lent = [0.0, *(LENT * max(0.0, score) for score in scores), 0.0]
+    return [s + before + after for s, before, after in zip(scores, lent, lent[2:], strict=False)]
 
 
 def _best(groups: Sequence[Sequence[int]], scores: Sequence[float]) -> list[float]:

@@ -16,8 +16,7 @@ from retriever.profile import Head
 COUNTS = (4, 8, 16, 24, 32)
 DEPTHS = (0.3, 0.5, 0.65)  # of the model's layers; those above hold few heads that retrieve
 TOLERANCE = 0.01
-FUSION_K = 60  # as the gateway fuses, https://doi.org/10.1145/1571941.1572114
-WEIGHTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the model's scores beside BM25's
 
 Gold = frozenset[int]  # places of the messages that answer
 
@@ -75,12 +74,14 @@ class Floor:
 
 @dataclass(frozen=True)
 class Ranking:
-    """All messages of a stretch, as shared words and as the model score them, for one question."""
+    """All exchanges of a stretch, as shared words and as the model score them, for one question.
+    `lent` are the model's scores with what neighbours lend, which are what is fused."""
 
     set: str
     gold: Gold
     lexical: Sequence[float]
     model: Sequence[float]
+    lent: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -194,15 +195,16 @@ def choose_fusion(rankings: Sequence[Ranking]) -> Fusion:
     return Fusion(best, fused[best], tried)
 
 
-def reciprocal(lexical: Sequence[float], model: Sequence[float], weight: float) -> list[float]:
-    """Reciprocal rank fusion; what shares no word has no rank among words."""
-    fused = [0.0] * len(model)
-    for rank, i in enumerate(order_of(model), start=1):
-        fused[i] += weight / (FUSION_K + rank)
-    for rank, i in enumerate(order_of(lexical), start=1):
-        if lexical[i] > 0:
-            fused[i] += 1 / (FUSION_K + rank)
-    return fused
+def added(lexical: Sequence[float], model: Sequence[float], weight: float) -> list[float]:
+    """As the gateway fuses: either scaled to its best, the model's times `weight`
+    (https://arxiv.org/abs/2210.11934)."""
+    pairs = zip(_scaled(lexical), _scaled(model), strict=True)
+    return [by_words + weight * by_model for by_words, by_model in pairs]
+
+
+def _scaled(scores: Sequence[float]) -> list[float]:
+    best = max(scores, default=0.0)
+    return [score / best if score > 0 else 0.0 for score in scores]
 
 
 def _cheapest(tried: Sequence[Candidate], of: Callable[[Candidate], Figures]) -> Candidate:
@@ -212,7 +214,7 @@ def _cheapest(tried: Sequence[Candidate], of: Callable[[Candidate], Figures]) ->
 
 
 def _fused(rankings: Sequence[Ranking], weight: float) -> Figures:
-    return _of_orders(rankings, lambda one: order_of(reciprocal(one.lexical, one.model, weight)))
+    return _of_orders(rankings, lambda one: order_of(added(one.lexical, one.lent, weight)))
 
 
 def _of_orders(rankings: Sequence[Ranking], order: Callable[[Ranking], list[int]]) -> Figures:

@@ -47,7 +47,7 @@ from retriever.models.checkpoint import Checkpoint, load_checkpoint
 from retriever.models.embedded import embedded_repository, is_embedded
 from retriever.models.loading import chosen_device, chosen_dtype
 from retriever.models.repository import Repository, open_repository
-from retriever.profile import FRAME_TOKENS, LENGTH_POWER, Head, Profile
+from retriever.profile import FRAME_TOKENS, LENGTH_POWER, Head, Profile, read_head
 from retriever.reading.cache import WindowCache
 from retriever.reading.decoder import Decoder
 from retriever.reading.prompt import Prompt
@@ -98,7 +98,10 @@ def detect(given: argparse.Namespace) -> Profile:
     draft = _draft(given, name, checkpoint, repository)
     rng = Random(given.seed)  # noqa: S311  a sample, no secret
     trained, aside = _set_aside(sets, rng)
-    found = find(checkpoint, draft, trained, aside, given.questions, rng)
+    if given.heads:
+        found = calibrate_heads(checkpoint, draft, aside, given.heads, given.questions, rng)
+    else:
+        found = find(checkpoint, draft, trained, aside, given.questions, rng)
     profile = draft.model_copy(
         update={
             "heads": found.chosen.heads,
@@ -109,8 +112,9 @@ def detect(given: argparse.Namespace) -> Profile:
     )
     _write(written, profile)
     say(_table(found))
-    draw_heads(picture, f"{profile.name}: retrieval heads", found.ranked, profile.heads)
-    say(f"written: {written} and {picture.name}")
+    if found.ranked:
+        draw_heads(picture, f"{profile.name}: retrieval heads", found.ranked, profile.heads)
+    say(f"written: {written}{f' and {picture.name}' if found.ranked else ''}")
     return profile
 
 
@@ -136,25 +140,57 @@ def find(
     )
 
 
+def calibrate_heads(
+    checkpoint: Checkpoint,
+    draft: Profile,
+    aside: Sets,
+    heads: Sequence[Head],
+    questions: int,
+    rng: Random,
+) -> Found:
+    """Weight and floor of heads that are known, as an adapter's are that was trained with them.
+
+    Raises Unusable: the model has no such head, or too few conversations are left.
+    """
+    if missing := [head for head in heads if head not in draft.heads]:
+        raise Unusable(f"the model has no head {missing[0].layer}-{missing[0].head}")
+    prompt = Prompt(checkpoint.tokenizer, draft, _bos(draft, checkpoint))
+    stretches = whole_conversations(aside, draft, prompt, questions, rng)
+    ranks = rank_stretches(checkpoint, prompt, heads, draft.window_tokens, stretches)
+    fusion = choose_fusion(ranks.rankings)
+    chosen = Candidate(tuple(heads), fusion.figures)
+    floor = choose_floor(ranks.answered, ranks.foreign)
+    return Found((), (), [(chosen, fusion)], chosen, floor, fusion)
+
+
 def sample(
     trained: Sets, aside: Sets, draft: Profile, prompt: Prompt, questions: int, rng: Random
 ) -> tuple[list[Trial], list[Stretch]]:
     """All of it before the first is read: what is missing shows at once. Raises Unusable."""
 
-    def length(text: str) -> int:
-        return sum(map(len, prompt.chunk(99, text)))
-
+    length = length_in(prompt)
     room = round(TRIAL_SHARE * draft.window_tokens) - len(prompt.opening)
     trials = Sampler(trained, length, rng).trials(questions, room, draft.chunk_tokens)
     if len(trials) < LEAST_QUESTIONS:
         least = f"{LEAST_QUESTIONS} are needed"
         raise Unusable(f"{len(trials)} questions have evidence that fits a window: {least}")
-    stretches = Sampler(aside, length, rng).stretches(
+    return trials, whole_conversations(aside, draft, prompt, questions, rng)
+
+
+def whole_conversations(
+    aside: Sets, draft: Profile, prompt: Prompt, questions: int, rng: Random
+) -> list[Stretch]:
+    """Raises Unusable: too few are left."""
+    stretches = Sampler(aside, length_in(prompt), rng).stretches(
         -(-questions // QUESTIONS_A_STRETCH), STRETCH_WINDOWS * draft.window_tokens
     )
     if not any(one.foreign for one in stretches):
         raise Unusable("too few conversations: none is left to find the floor on")
-    return trials, stretches
+    return stretches
+
+
+def length_in(prompt: Prompt) -> Callable[[str], int]:
+    return lambda text: sum(map(len, prompt.chunk(99, text)))
 
 
 def judge(checkpoint: Checkpoint, prompt: Prompt, trials: Sequence[Trial]) -> list[Judged]:
@@ -227,6 +263,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow-noncommercial", action="store_true")
     parser.add_argument("--questions", type=_at_least(LEAST_QUESTIONS), default=200)
     parser.add_argument("--window", type=_at_least(CHUNK_TOKENS * 2), default=2000)
+    parser.add_argument(
+        "--heads",
+        nargs="+",
+        type=_head,
+        default=[],
+        help="LAYER-HEAD, known already: weight and floor alone are found",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(), help="folder of what is written")
     parser.add_argument("--name", help="of the profile and its files")
@@ -236,6 +279,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--user-opener", help="default: from the chat template; \\n is a newline")
     parser.add_argument("--assistant-opener", help="as --user-opener")
     return parser
+
+
+def _head(text: str) -> Head:
+    try:
+        return read_head(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _at_least(least: int) -> Callable[[str], int]:
@@ -404,7 +454,9 @@ def _note(given: argparse.Namespace, sets: Sets, checkpoint: Checkpoint, found: 
         "NOT FOR COMMERCIAL USE, as the data it was chosen with." if barred else "",
         f"Weights: {checkpoint.revision}." if checkpoint.revision else "",
         f"Windows of one question, held-out half: R@5 {best.recall_5:.3f}, "
-        f"R@10 {best.recall_10:.3f}, MRR {best.reciprocal_rank:.3f}.",
+        f"R@10 {best.recall_10:.3f}, MRR {best.reciprocal_rank:.3f}."
+        if found.ranked
+        else "",
         f"Whole conversations of {STRETCH_WINDOWS} windows, R@10: {orders}.",
         f"Fused, by deepest layer: {depths}.",
         f"The floor keeps {floor.kept:.0%} of questions that are answered there and refuses "
@@ -419,6 +471,8 @@ def command(given: argparse.Namespace) -> str:
     for option in ("adapter", "revision", "user_opener", "assistant_opener"):
         if (value := getattr(given, option)) is not None:
             words += [f"--{option.replace('_', '-')}", value.replace("\n", "\\n")]
+    if given.heads:
+        words += ["--heads", *(f"{head.layer}-{head.head}" for head in given.heads)]
     words += ["--split", given.split, *(["--sets", *given.sets] if given.sets else [])]
     for option in ("questions", "window", "seed", "dtype"):
         words += [f"--{option}", str(getattr(given, option))]
@@ -426,7 +480,8 @@ def command(given: argparse.Namespace) -> str:
 
 
 def _table(found: Found) -> str:
-    return "\n".join([*_heads(found), "", *_candidates(found), "", *_orders(found)])
+    chosen = [*_heads(found), "", *_candidates(found), ""] if found.ranked else []
+    return "\n".join([*chosen, *_orders(found)])
 
 
 def _heads(found: Found) -> list[str]:

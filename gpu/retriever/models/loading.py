@@ -1,5 +1,7 @@
 """From settings to a model that is ready to score: its profile first, which is cheap to refuse."""
 
+from collections.abc import Mapping
+
 import torch
 
 from retriever.errors import Unusable
@@ -50,9 +52,17 @@ def chosen_device(settings: Settings) -> torch.device:
 
 
 def chosen_dtype(settings: Settings, device: torch.device) -> torch.dtype:
-    if settings.dtype == "auto":
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    return _DTYPES[settings.dtype]
+    """16 bits wherever the hardware multiplies them: twice as fast, and the order hardly moves."""
+    if settings.dtype != "auto":
+        return _DTYPES[settings.dtype]
+    if device.type == "cpu" and not multiplies_bf16(torch.cpu.get_capabilities()):
+        return torch.float32
+    return torch.bfloat16
+
+
+def multiplies_bf16(capabilities: Mapping[str, object]) -> bool:
+    """A CPU without the instructions emulates them, slowly."""
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def cache_bytes(settings: Settings, device: torch.device) -> int:

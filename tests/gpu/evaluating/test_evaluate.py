@@ -77,7 +77,18 @@ def _environment(tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.M
 def arguments(data: Path, settings: dict[str, str], out: Path, *more: str) -> list[str]:
     model = settings["MODEL_NAME"]
     return [
-        *("--model", model, "--data", str(data), "--device", "cpu", "--out", str(out)),
+        *(
+            "--model",
+            model,
+            "--data",
+            str(data),
+            "--device",
+            "cpu",
+            "--dtype",
+            "float32",
+            "--out",
+            str(out),
+        ),
         *("--ablations", *more),
     ]
 

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from retriever.errors import Unusable
 from retriever.judging import detect
 from retriever.judging.bm25 import Bm25
-from retriever.judging.calibration import exchanges
+from retriever.judging.calibration import exchanges, with_neighbours
 from retriever.judging.choice import (
     Candidate,
     Figures,
     Fusion,
     Judged,
     Ranking,
+    added,
     candidates,
     cheapest,
     choose_floor,
@@ -34,7 +35,6 @@ from retriever.judging.choice import (
     order_of,
     rank_heads,
     recall,
-    reciprocal,
 )
 from retriever.judging.dialogues import Dialogue, Message
 from retriever.judging.headwise import all_heads, head_scores
@@ -84,7 +84,7 @@ def judged(scores: list[list[float]], gold: set[int], name: str = "a") -> Judged
 
 
 def ranking(gold: set[int], lexical: list[float], model: list[float]) -> Ranking:
-    return Ranking("a", frozenset(gold), lexical, model)
+    return Ranking("a", frozenset(gold), lexical, model, model)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,25 @@ def test_a_seed_decides_all_that_is_left_to_chance(model: Path, data: Path, tmp_
         detect.main(arguments(model, data, "--out", str(tmp_path / out)))
     one, other = ((tmp_path / out / "tiny.json").read_bytes() for out in ("a", "b"))
     assert one == other
+
+
+def test_of_heads_that_are_known_weight_and_floor_alone_are_found(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    detect.main(arguments(model, data, "--heads", "2-7", "1-0"))
+    profile = Profile.model_validate_json((tmp_path / "tiny.json").read_bytes())
+    assert profile.heads == (Head(2, 7), Head(1, 0))
+    assert "--heads 2-7 1-0" in profile.note
+    assert not (tmp_path / "tiny.png").exists()
+
+
+@pytest.mark.parametrize(("heads", "said"), [("9-0", "no head 9-0"), ("9", "LAYER-HEAD")])
+def test_a_head_that_the_model_has_not_is_refused(
+    model: Path, data: Path, heads: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        detect.main(arguments(model, data, "--heads", heads))
+    assert said in f"{stopped.value}{capsys.readouterr().err}"
 
 
 def test_a_profile_that_is_there_is_not_overwritten(
@@ -340,8 +359,15 @@ def test_two_orders_that_miss_differently_are_fused() -> None:
     assert found.tried["model alone"].recall_10 == found.tried["BM25 alone"].recall_10 == 0.0
 
 
-def test_what_shares_no_word_has_no_rank_among_words() -> None:
-    assert reciprocal([0.0, 2.0], [1.0, 0.0], 1.0) == pytest.approx([1 / 61, 1 / 62 + 1 / 61])
+def test_scores_are_added_either_scaled_to_its_best() -> None:
+    assert added([0.0, 2.0, 1.0], [3.0, -1.0, 1.5], 2.0) == pytest.approx([2.0, 1.0, 1.5])
+    assert added([0.0, 0.0], [-2.0, -1.0], 1.0) == [0.0, 0.0]
+    assert added([], [], 1.0) == []
+
+
+def test_a_message_borrows_from_the_two_beside_it() -> None:
+    assert with_neighbours([1.0, -2.0, 0.5]) == pytest.approx([1.0, -1.4, 0.5])
+    assert with_neighbours([]) == []
 
 
 def test_recall_is_of_the_places_where_gold_is_more() -> None:

@@ -9,7 +9,14 @@ from pydantic import ValidationError
 
 from retriever.errors import Unusable
 from retriever.models.embedded import EMBEDDED
-from retriever.models.loading import CPU_CACHE_BYTES, cache_bytes, chosen_device, chosen_dtype, load
+from retriever.models.loading import (
+    CPU_CACHE_BYTES,
+    cache_bytes,
+    chosen_device,
+    chosen_dtype,
+    load,
+    multiplies_bf16,
+)
 from retriever.profile import Profile
 from retriever.settings import Settings
 from support.tiny_models import save_tiny
@@ -28,7 +35,11 @@ def settings(tmp_path: Path) -> Settings:
     model = save_tiny(tmp_path / "model", "qwen3")
     write_profile(tmp_path / "profiles", str(model))
     return Settings(
-        model_name=str(model), lora_id="", device="cpu", profile_dir=tmp_path / "profiles"
+        model_name=str(model),
+        lora_id="",
+        device="cpu",
+        dtype="float32",
+        profile_dir=tmp_path / "profiles",
     )
 
 
@@ -155,9 +166,14 @@ def test_the_default_adapter_is_of_the_default_model_alone(
     assert (settings.lora_id, settings.device) == (adapter, device)
 
 
-def test_numbers_are_fp32_on_a_cpu_and_bf16_on_a_gpu() -> None:
+def test_numbers_are_bf16_where_they_are_multiplied_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    assert chosen_dtype(Settings(), cpu) == torch.float32
+    for able, dtype in ((False, torch.float32), (True, torch.bfloat16)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"amx_bf16": able})
+        assert chosen_dtype(Settings(), cpu) == dtype
+    assert not multiplies_bf16({})
     assert chosen_dtype(Settings(), gpu) == torch.bfloat16
     assert chosen_dtype(Settings(dtype="float32"), gpu) == torch.float32
 

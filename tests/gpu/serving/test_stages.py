@@ -92,6 +92,7 @@ async def test_where_no_gpu_comes_a_cpu_reads_in_its_own_numbers(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     stages = Stages(settings.model_copy(update={"device": "auto"}))
     stages.read()
     assert stages.checked()[0].model.dtype == torch.bfloat16
