@@ -14,11 +14,9 @@ import argparse
 import json
 import os
 import re
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -28,9 +26,6 @@ from retriever.errors import Unusable
 from retriever.judging.calibration import Calibration, calibrate
 from retriever.judging.choice import (
     Candidate,
-    Floor,
-    Fusion,
-    HeadFigures,
     Judged,
     candidates,
     cheapest,
@@ -42,6 +37,8 @@ from retriever.judging.choice import (
 from retriever.judging.dialogues import VARIABLE, Dialogue, read_sets
 from retriever.judging.headwise import all_heads, head_scores
 from retriever.judging.picture import draw_heads
+from retriever.judging.report import STRETCH_WINDOWS, Found, note, table
+from retriever.judging.templates import given_openers, read_json
 from retriever.judging.trials import Sampler, Sets, Stretch, Trial
 from retriever.models.checkpoint import Checkpoint, load_checkpoint
 from retriever.models.embedded import embedded_repository, is_embedded
@@ -56,28 +53,13 @@ from retriever.settings import Settings
 
 SET_ASIDE = 0.25  # of each set's conversations: floor and weight are found on them
 TRIAL_SHARE = 0.5  # of a window: twice as many questions tell more than longer ones
-STRETCH_WINDOWS = 4
 QUESTIONS_A_STRETCH = 10  # about, so many stretches are read for as many questions again
 PASS_ROWS = 1024
 CHUNK_TOKENS = 300
 QUERY_TOKENS = 256
 LEAST_QUESTIONS = 4  # two for either half
-SHOWN_HEADS = 12
 
 _NAME = re.compile(r"[\w][\w.-]*", re.ASCII)
-_ASKED = "a question that nobody asks"  # stands where the user's text would, in a chat template
-
-
-@dataclass(frozen=True)
-class Found:
-    """All that a profile is made of, and its table."""
-
-    ranked: Sequence[HeadFigures]
-    tried: Sequence[Candidate]
-    finals: Sequence[tuple[Candidate, Fusion]]
-    chosen: Candidate
-    floor: Floor
-    fusion: Fusion
 
 
 def main(argv: Sequence[str]) -> None:
@@ -107,11 +89,11 @@ def detect(given: argparse.Namespace) -> Profile:
             "heads": found.chosen.heads,
             "floor": found.floor.value,
             "fusion_weight": found.fusion.weight,
-            "note": _note(given, sets, checkpoint, found),
+            "note": note(given, sets, checkpoint.revision, found),
         }
     )
     _write(written, profile)
-    say(_table(found))
+    say(table(found))
     if found.ranked:
         draw_heads(picture, f"{profile.name}: retrieval heads", found.ranked, profile.heads)
     say(f"written: {written}{f' and {picture.name}' if found.ranked else ''}")
@@ -231,20 +213,6 @@ def rank_stretches(
     )
 
 
-def openers(render: Callable[[list[dict[str, str]]], str]) -> tuple[str, str]:
-    """What a chat template puts before and after a user's text, up to where the answer begins.
-
-    Raises Unusable: the template changes the text.
-    """
-    rendered = render([{"role": "user", "content": _ASKED}])
-    before, found, after = rendered.partition(_ASKED)
-    if not found or not after:
-        raise Unusable(
-            "the chat template gives no openers: give --user-opener and --assistant-opener"
-        )
-    return before, after
-
-
 def _parser() -> argparse.ArgumentParser:
     default = os.environ.get(VARIABLE)
     parser = argparse.ArgumentParser(prog="retriever detect", description="Write a profile.")
@@ -327,7 +295,7 @@ def _load(given: argparse.Namespace) -> tuple[Checkpoint, Repository]:
         repository = embedded_repository(given.model, settings.retriever_cache)
     else:
         repository = open_repository(given.model, given.revision, "--revision")
-    layers = _json(repository, "config.json").get("num_hidden_layers")
+    layers = read_json(repository, "config.json").get("num_hidden_layers")
     if not isinstance(layers, int):
         raise Unusable(f"{given.model}: config.json does not say how many layers there are")
     checkpoint = load_checkpoint(
@@ -344,19 +312,11 @@ def _load(given: argparse.Namespace) -> tuple[Checkpoint, Repository]:
     return checkpoint, repository
 
 
-def _json(repository: Repository, file: str) -> dict[str, object]:
-    try:
-        content = json.loads(repository.path(file).read_bytes())
-    except ValueError as exc:
-        raise Unusable(f"{repository.name}: {file} is no JSON") from exc
-    return content if isinstance(content, dict) else {}
-
-
 def _draft(
     given: argparse.Namespace, name: str, checkpoint: Checkpoint, repository: Repository
 ) -> Profile:
     """The profile with every head. A BOS that the opener begins with is not put there again."""
-    user, assistant = _openers(given, checkpoint, repository)
+    user, assistant = given_openers(given, checkpoint, repository)
     bos = checkpoint.tokenizer.bos_token
     config = checkpoint.model.config
     return Profile(
@@ -373,42 +333,6 @@ def _draft(
         assistant_opener=assistant,
         bos=bos is not None and not user.startswith(bos),
     )
-
-
-def _openers(
-    given: argparse.Namespace, checkpoint: Checkpoint, repository: Repository
-) -> tuple[str, str]:
-    """Raises Unusable: one is given without the other, or there is no chat template."""
-    user, assistant = given.user_opener, given.assistant_opener
-    if user is not None and assistant is not None:
-        return user.replace("\\n", "\n"), assistant.replace("\\n", "\n")
-    if user is not None or assistant is not None:
-        raise Unusable("give --user-opener and --assistant-opener, or neither")
-    template = _chat_template(repository)
-
-    def rendered(messages: list[dict[str, str]]) -> str:
-        try:
-            text = checkpoint.tokenizer.apply_chat_template(
-                messages, chat_template=template, add_generation_prompt=True, tokenize=False
-            )
-        except Exception as exc:  # whatever a template raises; it runs in Jinja's sandbox
-            raise Unusable(f"the chat template of {given.model} fails: {exc}") from exc
-        return str(text)
-
-    return openers(rendered)
-
-
-def _chat_template(repository: Repository) -> str:
-    file = repository.folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text("utf-8")
-    settings = repository.folder / "tokenizer_config.json"
-    template = _json(repository, settings.name).get("chat_template") if settings.is_file() else None
-    if not isinstance(template, str):
-        raise Unusable(
-            f"{repository.name} has no chat template: give --user-opener and --assistant-opener"
-        )
-    return template
 
 
 def _bos(draft: Profile, checkpoint: Checkpoint) -> int | None:
@@ -435,88 +359,6 @@ def _write(path: Path, profile: Profile) -> None:
     draft = path.with_name(f".{path.name}.part")
     draft.write_text(text.replace('"HEADS"', json.dumps(content["heads"])) + "\n", "utf-8")
     draft.replace(path)
-
-
-def _note(given: argparse.Namespace, sets: Sets, checkpoint: Checkpoint, found: Found) -> str:
-    sources = [
-        f"{name} ({', '.join(sorted({one.source + ', ' + one.licence for one in dialogues}))})"
-        for name, dialogues in sets.items()
-    ]
-    barred = any(one.is_noncommercial for dialogues in sets.values() for one in dialogues)
-    best, floor, fused = found.chosen.figures, found.floor, found.fusion
-    orders = "; ".join(f"{name} {each.recall_10:.3f}" for name, each in fused.tried.items())
-    depths = "; ".join(
-        f"{one.deepest_layer} ({len(one.heads)} heads) {fusion.figures.recall_10:.3f}"
-        for one, fusion in found.finals
-    )
-    sentences = [
-        f"Found with: {command(given)} on {given.split}: {'; '.join(sources)}.",
-        "NOT FOR COMMERCIAL USE, as the data it was chosen with." if barred else "",
-        f"Weights: {checkpoint.revision}." if checkpoint.revision else "",
-        f"Windows of one question, held-out half: R@5 {best.recall_5:.3f}, "
-        f"R@10 {best.recall_10:.3f}, MRR {best.reciprocal_rank:.3f}."
-        if found.ranked
-        else "",
-        f"Whole conversations of {STRETCH_WINDOWS} windows, R@10: {orders}.",
-        f"Fused, by deepest layer: {depths}.",
-        f"The floor keeps {floor.kept:.0%} of questions that are answered there and refuses "
-        f"{floor.refused:.0%} of others.",
-    ]
-    return " ".join(filter(None, sentences))
-
-
-def command(given: argparse.Namespace) -> str:
-    """What finds this again; where data and results lie is the reader's own affair."""
-    words = ["python", "-m", "retriever", "detect", "--model", given.model]
-    for option in ("adapter", "revision", "user_opener", "assistant_opener"):
-        if (value := getattr(given, option)) is not None:
-            words += [f"--{option.replace('_', '-')}", value.replace("\n", "\\n")]
-    if given.heads:
-        words += ["--heads", *(f"{head.layer}-{head.head}" for head in given.heads)]
-    words += ["--split", given.split, *(["--sets", *given.sets] if given.sets else [])]
-    for option in ("questions", "window", "seed", "dtype"):
-        words += [f"--{option}", str(getattr(given, option))]
-    return shlex.join([*words, *(["--allow-noncommercial"] if given.allow_noncommercial else [])])
-
-
-def _table(found: Found) -> str:
-    chosen = [*_heads(found), "", *_candidates(found), ""] if found.ranked else []
-    return "\n".join([*chosen, *_orders(found)])
-
-
-def _heads(found: Found) -> list[str]:
-    rows = [
-        f"{one.head.layer:>5}-{one.head.head:<4}{one.score:>8.3f}{one.alone.recall_5:>8.3f}"
-        f"{one.alone.reciprocal_rank:>8.3f}{'  *' if one.head in found.chosen.heads else ''}"
-        for one in found.ranked[:SHOWN_HEADS]
-    ]
-    return ["  layer-head  score     R@5     MRR", *rows]
-
-
-def _candidates(found: Found) -> list[str]:
-    rows = [
-        f"{one.deepest_layer:>9}{len(one.heads):>7}{one.figures.recall_5:>8.3f}"
-        f"{one.figures.recall_10:>8.3f}{one.figures.reciprocal_rank:>8.3f}"
-        f"{'  *' if one is found.chosen else ''}"
-        for one in found.tried
-    ]
-    return ["  deepest  heads     R@5    R@10     MRR", *rows]
-
-
-def _orders(found: Found) -> list[str]:
-    rows = [
-        f"  {name:<20}{one.recall_5:>8.3f}{one.recall_10:>8.3f}{one.reciprocal_rank:>8.3f}"
-        for name, one in found.fusion.tried.items()
-    ]
-    floor = found.floor
-    last = f"  floor {floor.value:.4g}: keeps {floor.kept:.0%}, refuses {floor.refused:.0%}"
-    finals = [
-        f"  layers to {one.deepest_layer:<3} fused  {fused.figures.recall_5:>8.3f}"
-        f"{fused.figures.recall_10:>8.3f}{fused.figures.reciprocal_rank:>8.3f}"
-        f"{'  *' if one is found.chosen else ''}"
-        for one, fused in found.finals
-    ]
-    return ["  whole conversations      R@5    R@10     MRR", *finals, *rows, last]
 
 
 def say(text: str) -> None:

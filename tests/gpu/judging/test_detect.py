@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retriever.errors import Unusable
-from retriever.judging import detect
+from retriever.judging import detect, templates
 from retriever.judging.bm25 import Bm25
 from retriever.judging.calibration import exchanges, with_neighbours
 from retriever.judging.choice import (
@@ -222,7 +222,7 @@ def test_openers_come_out_of_a_chat_template(model: Path, data: Path, tmp_path: 
 
 def test_a_template_that_swallows_the_text_is_refused() -> None:
     with pytest.raises(Unusable, match="gives no openers"):
-        detect.openers(lambda messages: "hello")
+        templates.openers(lambda messages: "hello")
 
 
 @pytest.mark.parametrize(
