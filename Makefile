@@ -20,7 +20,7 @@ export MEMORY_OPS_DIALOGUES := $(abspath $(SHARED)/data)
 export MEMORY_OPS_MODALSTUB := $(abspath $(SHARED)/tools/modalstub/modalstub.py)
 endif
 
-.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu eval reset clean
+.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu economics eval reset clean
 
 # Gateway and retriever; the gateway answers at once, the retriever's model loads meanwhile.
 run: $(VENV)/.runs $(VENV)/.retriever
@@ -61,6 +61,9 @@ bench: $(VENV)/.tests
 
 bench-gpu: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/retriever.py
+
+economics: $(VENV)/.tests
+	$(BIN)/python tests/benchmarks/economics.py
 
 eval: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/recall.py

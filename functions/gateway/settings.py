@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     price_prompt_per_million: float = Field(0.0, ge=0)
     price_cached_prompt_per_million: float = Field(0.0, ge=0)
     price_completion_per_million: float = Field(0.0, ge=0)
+    price_cached_from_tokens: int = Field(1024, ge=0)
 
     # Limits
     requests_per_minute: int = Field(
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     retriever_window_tokens: int = Field(1800, ge=1)
     retriever_max_tokens: int = Field(32_000, ge=1)
     retriever_cache_seconds: float = Field(600.0, ge=0)
+    retriever_price_per_hour: float = Field(0.0, ge=0, allow_inf_nan=False)
     modal_key: SecretStr = SecretStr("")
     modal_secret: SecretStr = SecretStr("")
     memory_token_budget: int = Field(2000, ge=0)

@@ -277,4 +277,6 @@ def _prices(settings: Settings) -> Prices | None:
         prompt=settings.price_prompt_per_million,
         cached_prompt=settings.price_cached_prompt_per_million or settings.price_prompt_per_million,
         completion=settings.price_completion_per_million,
+        retriever_hour=settings.retriever_price_per_hour or None,
+        cached_from=settings.price_cached_from_tokens,
     )

@@ -17,6 +17,7 @@ from statistics import fmean
 
 from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 
+from retriever.evaluating.metrics import share
 from retriever.judging.dialogues import (
     VARIABLE,
     Dialogue,
@@ -24,7 +25,6 @@ from retriever.judging.dialogues import (
     read_sets,
     wire_text,
 )
-from retriever.evaluating.metrics import share
 from retriever.models.loading import load
 from retriever.reading.cache import WindowCache
 from retriever.reading.decoder import Decoder

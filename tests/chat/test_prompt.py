@@ -9,6 +9,7 @@ from gateway.chat.prompt import (
     OPENING,
     Item,
     Line,
+    carried_tokens,
     lay_out,
     render,
     window_start,
@@ -96,3 +97,28 @@ def test_no_text_can_forge_a_line_or_the_end_of_the_block(text: str) -> None:
 def test_each_line_says_who_said_it_and_when() -> None:
     quoted = orjson.loads(render([line("hello", "assistant")]).split("\n")[2])
     assert quoted == {"id": "m1", "date": "2023-11-14", "role": "assistant", "text": "hello"}
+
+
+def test_a_window_moves_once_in_as_many_turns_as_stay() -> None:
+    def moved(turns: int) -> bool:
+        items = [*(one for n in range(turns) for one in turn(n)), item("user", "now")]
+        return lay_out(items, first_turn=0, recent=6).moved
+
+    assert [turns for turns in range(30) if moved(turns)] == [12, 18, 24]
+
+
+def test_a_prompt_begins_as_the_last_one_did_up_to_its_block() -> None:
+    """The last one ended before the last answer; its block stood before its question."""
+    items = [item("system"), *turn(0), *turn(1), item("user", "now")]
+    assert carried_tokens(items, blocks=False) == 40
+    assert carried_tokens(items, blocks=True) == 30
+
+
+def test_in_a_tool_loop_all_that_was_sent_is_carried() -> None:
+    items = [item("system"), item("user"), item("assistant"), item("tool")]
+    assert carried_tokens(items, blocks=False) == 20
+
+
+def test_a_first_prompt_carries_nothing() -> None:
+    assert carried_tokens([item("system"), item("user")], blocks=False) == 0
+    assert carried_tokens([], blocks=True) == 0

@@ -91,6 +91,31 @@ async def test_the_models_order_is_used(make: Make) -> None:
     assert ranker.outcomes == {"gpu": 1}
 
 
+class Ticking(Clock):
+    """A second passes between any two looks at it."""
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+async def test_the_seconds_that_the_tier_worked_are_told(
+    retriever: LoopbackRetriever, client: httpx.AsyncClient
+) -> None:
+    options = RemoteOptions(deadline_seconds=PATIENCE_SECONDS, small_tokens=0)
+    ranking = await RemoteRanker(Tier(retriever.origin, client), options, Ticking()).rank(QUESTION)
+    assert (ranking.retriever, ranking.seconds) == ("gpu", 0.01)
+
+
+async def test_no_more_seconds_are_believed_than_have_passed(make: Make) -> None:
+    ranking = await make().rank(QUESTION)  # the clock stands still
+    assert (ranking.retriever, ranking.seconds) == ("gpu", 0.0)
+
+
+async def test_what_a_tier_that_was_not_asked_cost_is_known(make: Make) -> None:
+    assert (await make(small_tokens=10_000).rank(QUESTION)).seconds == 0.0
+
+
 async def test_a_model_with_a_weight_is_fused_with_the_words(
     make: Make, retriever: LoopbackRetriever
 ) -> None:

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -190,3 +191,103 @@ def test_the_order_of_what_is_offered_does_not_matter(
 def test_a_floor_only_takes_away(ranked: list[Scored], budget: int, per_mille: int) -> None:
     with_floor = chosen(ranked, budget=budget, floor=per_mille / 1000)
     assert with_floor in ([], chosen(ranked, budget=budget, floor=0.0))
+
+
+def pair(asked: Passage, told: Passage, score: float) -> Scored:
+    """A question that scored nothing with an answer that did."""
+    return scored((asked, 0.0), (replace(told, role="assistant"), score))
+
+
+def test_an_answer_chosen_without_its_question_brings_it_in() -> None:
+    one = pair(passage("asked", "a", tokens=60), passage("told", "b", tokens=90), 0.9)
+    assert ids(chosen([one])) == ["asked", "told"]
+
+
+def test_a_question_takes_no_room_from_what_was_found() -> None:
+    one = pair(passage("asked", "a", tokens=60), passage("told", "b", tokens=900), 0.9)
+    other = single("other", "c", 0.5, at=1, tokens=60)
+    assert ids(chosen([one, other])) == ["told", "other"]
+
+
+def test_a_long_question_stays_out() -> None:
+    one = pair(passage("asked", "a", tokens=70), passage("told", "b", tokens=90), 0.9)
+    assert ids(chosen([one])) == ["told"]
+
+
+def test_a_question_that_the_prompt_holds_already_is_not_brought_in() -> None:
+    one = pair(passage("asked", "a", tokens=60), passage("told", "b", tokens=90), 0.9)
+    assert ids(chosen([one], exclude=("asked",))) == ["told"]
+
+
+def test_an_answer_is_not_brought_in_by_its_question() -> None:
+    big = scored((passage("asked", "a", tokens=90), 0.9), (passage("told", "b", tokens=60), 0.0))
+    assert ids(chosen([big])) == ["asked"]
+
+
+STATEMENTS = [
+    ("My dentist appointment is on Monday", "My dentist appointment is on Thursday"),
+    ("My dentist appointment is on Monday.", "Actually, my dentist appointment moved to Thursday."),
+    ("I moved to Porto", "I moved to Lisbon"),
+    ("The code is 4711", "The code is 4712"),
+    ("I have never used a pasta maker.", "I have used a pasta maker at home."),
+    ("Mein Zahnarzttermin ist am Montag", "Mein Zahnarzttermin ist am Donnerstag"),
+    ("Ich esse jeden Tag Fleisch.", "Ich esse nicht mehr jeden Tag Fleisch."),
+    ("Mi cita con el dentista es el lunes", "Mi cita con el dentista es el jueves"),
+    ("Mon rendez-vous est le lundi", "Mon rendez-vous est le jeudi"),
+    ("Мой приём у врача в понедельник", "Мой приём у врача в четверг"),
+    ("私は東京に住んでいます", "私は大阪に住んでいます"),
+]
+
+
+@pytest.mark.parametrize(("earlier", "later"), STATEMENTS)
+def test_of_two_statements_that_contradict_each_other_the_later_ranks_first(
+    earlier: str, later: str
+) -> None:
+    two = [single("old", earlier, 0.9, at=1), single("new", later, 0.8, at=2)]
+    found = chosen(two)
+    assert [(one.passage.id, one.rank) for one in found] == [("old", 2), ("new", 1)]
+
+
+@pytest.mark.parametrize(("earlier", "later"), STATEMENTS)
+def test_where_one_of_two_contradicting_statements_fits_it_is_the_later(
+    earlier: str, later: str
+) -> None:
+    two = [
+        single("old", earlier, 0.9, at=1, tokens=10),
+        single("new", later, 0.8, at=2, tokens=14),
+    ]
+    assert ids(chosen(two, budget=20)) == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("My dentist appointment is on Monday", "We talked about Monday at the dentist"),
+        ("My sister was born in May", "My brother was born in June"),
+        ("That sounds good. I like the lake.", "That sounds great. I like the sea."),
+        ("My dog is called Rex", "Is my dentist appointment on Thursday?"),
+        ("ok", "no"),
+        ("👍", "👎"),
+    ],
+)
+def test_statements_about_different_things_keep_their_order(earlier: str, later: str) -> None:
+    two = [single("old", earlier, 0.9, at=1), single("new", later, 0.8, at=2)]
+    assert [one.rank for one in chosen(two)] == [1, 2]
+
+
+def test_what_another_speaker_says_contradicts_nobody() -> None:
+    said = passage("old", "My dentist appointment is on Monday", at=1)
+    heard = replace(passage("new", "My dentist appointment is on Thursday", at=2), role="assistant")
+    found = chosen([scored((said, 0.9)), scored((heard, 0.8), place=1)])
+    assert [one.rank for one in found] == [1, 2]
+
+
+def test_of_three_statements_the_latest_ranks_first() -> None:
+    days = ("Monday", "Tuesday", "Thursday")
+    texts = [f"My dentist appointment is on {day}" for day in days]
+    three = [single(f"m{i}", text, 0.9 - i / 10, at=i) for i, text in enumerate(texts)]
+    assert [(one.passage.id, one.rank) for one in chosen(three)] == [
+        ("m0", 3),
+        ("m1", 2),
+        ("m2", 1),
+    ]

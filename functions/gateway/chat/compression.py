@@ -15,26 +15,39 @@ from gateway.chat.conversation import (
     repeated_block,
     upcoming,
 )
-from gateway.chat.economics import Money, Prices, compare
+from gateway.chat.economics import (
+    NOTHING_SENT,
+    Billed,
+    Forecast,
+    Money,
+    Prices,
+    compare,
+    cut_pays,
+)
 from gateway.chat.prompt import (
     Item,
     Layout,
     Line,
+    carried_tokens,
     in_tool_loop,
     lay_out,
     leading_tokens,
     render,
     with_block,
 )
-from gateway.chat.wire import INSTRUCTIONS, Message, count_extras, count_message, text_of
-from gateway.memory.heads import Head
+from gateway.chat.wire import (
+    INSTRUCTIONS,
+    REPLY_PRIMING_TOKENS,
+    Message,
+    count_extras,
+    count_message,
+    text_of,
+)
 from gateway.memory.recall import Candidates, Recall, Scope
-from gateway.retrieval.base import Passage, Question, Ranker, Ranking
+from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Question, Ranker, Ranking
 from gateway.retrieval.lexical import LexicalIndex
 from gateway.retrieval.selection import select
 from gateway.tokens.base import Tokenizer
-
-LINE_OVERHEAD_TOKENS = 36  # id, date, role and JSON around one quoted text; a test holds it
 
 Status = Literal["hit", "miss", "off", "degraded", "timeout"]
 
@@ -67,6 +80,7 @@ class Prompt:
     block: str = ""
     segments_skipped: int = 0
     latency_seconds: float = 0.0
+    forecast: Forecast = NOTHING_SENT
     money: Money | None = None
     layout: Mapping[str, int] = field(default_factory=dict)
     upcoming: Sequence[Passage] = ()
@@ -103,7 +117,8 @@ class Compressor:
     ) -> Prompt:
         """The prompt left alone: memory is off, or only written."""
         total = self.fixed_tokens(payload) + sum(tokens)
-        return Prompt(messages, tokens_before=total, tokens_after=total)
+        forecast = Forecast(Billed(total), Billed(total))
+        return Prompt(messages, tokens_before=total, tokens_after=total, forecast=forecast)
 
     async def compress(self, conversation: Conversation, *, recall: bool = True) -> Prompt:
         """The prompt with old messages cut and remembered lines brought in.
@@ -129,7 +144,7 @@ class Compressor:
         now: float,
         recall: bool,
     ) -> Prompt:
-        query = query_of(conversation.messages)
+        query = query_of(conversation)
         found = Candidates([])
         if recall and query:
             found = await self._recall.candidates(
@@ -139,7 +154,9 @@ class Compressor:
         indexes = [index for index in indexes if index.chunks]
         ranking = await self._ranked(conversation, layout, indexes, query)
         lines = self._selected(layout, ranking)
-        prompt = self._prompt(conversation, layout, before, render(lines) if lines else "")
+        prompt = self._prompt(
+            conversation, layout, before, render(lines) if lines else "", ranking.seconds
+        )
         return replace(
             prompt,
             status=ranking.shortfall or prompt.status,
@@ -169,21 +186,23 @@ class Compressor:
             in_tail = sum(record.role == "user" for record in head.branch())
             first_turn = max(0, head.turns - in_tail)
         layout = lay_out(items, first_turn=first_turn, recent=self.options.recent_turns)
-        return Layout(items) if self._cache_is_worth_more(head, items, layout) else layout
+        return Layout(items) if self._cache_is_worth_more(conversation, items, layout) else layout
 
-    def _cache_is_worth_more(self, head: Head, items: Sequence[Item], layout: Layout) -> bool:
+    def _cache_is_worth_more(
+        self, conversation: Conversation, items: Sequence[Item], layout: Layout
+    ) -> bool:
         """Whether the prefix that the upstream has cached for this session outweighs the cut."""
-        cached = int(head.usage.get("cached_tokens") or 0)
-        if self.options.prices is None or not cached or not layout.cut or head.usage.get("cut"):
+        usage, fixed = conversation.loaded.head.usage, conversation.fixed_tokens
+        cached = int(usage.get("cached_tokens") or 0)
+        if self.options.prices is None or not cached or not layout.cut or usage.get("cut"):
             return False
-        money = compare(
+        return not cut_pays(
             self.options.prices,
-            tokens_before=sum(item.tokens for item in items),
-            cached_before=cached,
-            tokens_after=layout.tokens + self.options.token_budget,
-            cached_after=leading_tokens(layout),
+            whole=Billed(fixed + sum(item.tokens for item in items), cached),
+            window=Billed(fixed + layout.tokens, fixed + leading_tokens(layout)),
+            block=self.options.token_budget,
+            turns=self.options.recent_turns,
         )
-        return money.before <= money.after
 
     async def _ranked(
         self,
@@ -217,21 +236,34 @@ class Compressor:
         return [Line(o.passage, o.score, o.rank, ranks.get(o.passage.id, {})) for o in selected]
 
     def _prompt(
-        self, conversation: Conversation, layout: Layout, before: int, block: str
+        self,
+        conversation: Conversation,
+        layout: Layout,
+        before: int,
+        block: str,
+        seconds: float | None = 0.0,
     ) -> Prompt:
         messages = with_block([item.message for item in layout.kept], block)
-        after = conversation.fixed_tokens + layout.tokens
-        if block:
-            after += count_message({"role": "user", "content": block}, self._tokenizer)
+        added = count_message({"role": "user", "content": block}, self._tokenizer) if block else 0
+        after = conversation.fixed_tokens + layout.tokens + added
         instructions = sum(item.role in INSTRUCTIONS for item in layout.kept)
+        changed = messages != list(conversation.messages)
+        forecast = Forecast(
+            Billed(before, self._cached_uncut(conversation, layout, before)),
+            Billed(after, self._cached(conversation, layout, added)),
+            seconds,
+        )
+        if not changed:
+            forecast = replace(forecast, before=forecast.after)
         return Prompt(
             messages=messages,
-            changed=messages != list(conversation.messages),
+            changed=changed,
             tokens_before=before,
             tokens_after=after,
             status="hit" if block else "miss",
             block=block,
-            money=self._money(conversation.loaded.head, before, after, layout),
+            forecast=forecast,
+            money=None if self.options.prices is None else compare(self.options.prices, forecast),
             layout={
                 "instructions": instructions,
                 "verbatim": len(layout.kept) - instructions,
@@ -239,17 +271,30 @@ class Compressor:
             },
         )
 
-    def _money(self, head: Head, before: int, after: int, layout: Layout) -> Money | None:
-        if self.options.prices is None:
-            return None
-        cached = int(head.usage.get("cached_tokens") or 0)
-        return compare(
-            self.options.prices,
-            tokens_before=before,
-            cached_before=cached,
-            tokens_after=after,
-            cached_after=min(cached, leading_tokens(layout)) if layout.cut else cached,
+    def _cached_uncut(self, conversation: Conversation, layout: Layout, before: int) -> int:
+        """Of the session's whole history: all but the last answer and what followed it."""
+        kept = carried_tokens(layout.kept, blocks=False)
+        return self._long_enough(
+            before - REPLY_PRIMING_TOKENS - layout.tokens + kept if kept else 0
         )
+
+    def _cached(self, conversation: Conversation, layout: Layout, block: int) -> int:
+        """What the session's last prompt and this one begin with, the upstream has cached."""
+        head, fixed = conversation.loaded.head, conversation.fixed_tokens - REPLY_PRIMING_TOKENS
+        looping = in_tool_loop(conversation.messages)
+        moved = layout.moved and not looping
+        if bool(head.usage.get("cut")) != bool(layout.cut) or (layout.cut and moved):
+            carried = leading_tokens(layout)
+        else:
+            blocks = bool(block) or bool(head.block.get("text"))
+            carried = carried_tokens(layout.kept, blocks=blocks and not looping)
+            carried += block if looping else 0
+        return self._long_enough(fixed + carried if carried else 0)
+
+    def _long_enough(self, tokens: int) -> int:
+        """Of a prefix, what the upstream caches at all."""
+        prices = self.options.prices
+        return tokens if prices is None or tokens >= prices.cached_from else 0
 
 
 class _InHand:

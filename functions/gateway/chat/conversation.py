@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.chat.asking import in_context, leaning
 from gateway.chat.prompt import Item, Layout, last_user
 from gateway.chat.threads import Spoken, aligned, hash_of
 from gateway.chat.wire import INSTRUCTIONS, ChatRequest, Message, message_of, text_of
@@ -97,9 +98,26 @@ def repeated_block(conversation: Conversation) -> str:
     return head.block["text"] if head.block.get("for") == asked else ""
 
 
-def query_of(messages: Sequence[Message]) -> str:
-    place = last_user(messages)
-    return "" if place is None else text_of(messages[place])
+def query_of(conversation: Conversation) -> str:
+    """The last user message, behind what it needs of the turn before, be that sent or stored."""
+    place = last_user(conversation.messages)
+    if place is None:
+        return ""
+    question = text_of(conversation.messages[place])
+    return (
+        question if leaning(question) is None else in_context(question, *_turn_before(conversation))
+    )
+
+
+def _turn_before(conversation: Conversation) -> tuple[str, str]:
+    """The user message before the last one, and the answer to it; empty where there is none."""
+    messages = [item.message for item in items_of(conversation)]
+    before = messages[: last_user(messages)]
+    place = last_user(before)
+    if place is None:
+        return "", ""
+    answers = (text_of(one) for one in before[place:] if one["role"] == "assistant")
+    return text_of(before[place]), next(filter(None, answers), "")
 
 
 def cut_index(conversation: Conversation, layout: Layout, now: float) -> LexicalIndex:

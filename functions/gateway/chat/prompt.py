@@ -61,10 +61,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`kept` goes to the upstream verbatim, `cut` becomes memory like any other."""
+    """`kept` goes to the upstream verbatim, `cut` becomes memory like any other.
+
+    `moved`: the window begins later than it did a turn ago.
+    """
 
     kept: Sequence[Item]
     cut: Sequence[Item] = ()
+    moved: bool = False
 
     @property
     def tokens(self) -> int:
@@ -89,13 +93,15 @@ def lay_out(items: Sequence[Item], *, first_turn: int, recent: int) -> Layout:
     """
     turn_of = _turns(items)
     last_turn = max(turn_of, default=0)
-    start = window_start(first_turn + last_turn, recent) - first_turn
+    turns_before = first_turn + last_turn
+    start = window_start(turns_before, recent) - first_turn
+    moved = start > window_start(max(0, turns_before - 1), recent) - first_turn
     kept: list[Item] = []
     cut: list[Item] = []
     for item, turn in zip(items, turn_of, strict=True):
         stays = turn >= start or item.role in INSTRUCTIONS
         (kept if stays else cut).append(item)
-    return Layout(kept, cut)
+    return Layout(kept, cut, moved)
 
 
 def _turns(items: Sequence[Item]) -> list[int]:
@@ -117,6 +123,21 @@ def leading_tokens(layout: Layout) -> int:
             break
         tokens += item.tokens
     return tokens
+
+
+def carried_tokens(items: Sequence[Item], *, blocks: bool) -> int:
+    """Tokens with which the prompt before this one began too, if it kept the same messages.
+
+    It ended where the last answer begins. Where a block stood in either prompt (`blocks`), they
+    part before the question that it asked.
+    """
+    roles = [item.role for item in items]
+    if "assistant" not in roles:
+        return 0
+    end = len(roles) - 1 - roles[::-1].index("assistant")
+    if blocks and "user" in roles[:end]:
+        end -= 1 + roles[:end][::-1].index("user")
+    return sum(item.tokens for item in items[:end])
 
 
 def last_user(messages: Sequence[Message]) -> int | None:

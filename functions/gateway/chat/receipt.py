@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.chat.completion import Completion
-from gateway.chat.economics import Prices
+from gateway.chat.economics import Billed, Forecast, Prices, compare, settled
 from gateway.chat.turn import Turn
 
 
@@ -56,21 +56,25 @@ def cached_tokens(usage: Mapping[str, Any] | None) -> int:
 def _money(
     turn: Turn, completion: Completion, completion_tokens: int, prices: Prices | None
 ) -> dict[str, float | None] | None:
-    """Dollars, net of the upstream's discount for cached tokens.
+    """Dollars, net of the upstream's discount for cached tokens and of the ranking's cost.
 
-    The lexical order costs none; what the GPU's costs is not known here.
+    By the upstream's own count where it gave one. `after` holds the `retriever`'s part, where that
+    is known.
     """
-    if prices is None or turn.prompt.money is None:
+    if prices is None:
         return None
-    usage = completion.usage or {}
-    sent = usage.get("prompt_tokens")
-    sent = sent if isinstance(sent, int) else turn.prompt.tokens_after
-    after = prices.prompt_cost(sent, cached_tokens(completion.usage))
-    before = turn.prompt.money.before
+    money = compare(prices, _billed(turn, completion))
     return {
-        "before": round(before, 8),
-        "after": round(after, 8),
-        "saved": round(before - after, 8),
+        "before": round(money.before, 8),
+        "after": round(money.after, 8),
+        "saved": round(money.saved, 8),
         "completion": round(prices.cost(0, 0, completion_tokens), 8),
-        "retriever": None if turn.prompt.retriever == "gpu" else 0.0,
+        "retriever": None if money.retriever is None else round(money.retriever, 8),
     }
+
+
+def _billed(turn: Turn, completion: Completion) -> Forecast:
+    tokens = (completion.usage or {}).get("prompt_tokens")
+    if not isinstance(tokens, int):
+        return turn.prompt.forecast
+    return settled(turn.prompt.forecast, Billed(tokens, cached_tokens(completion.usage)))

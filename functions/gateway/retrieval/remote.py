@@ -74,7 +74,8 @@ class RemoteRanker:
         self.outcomes: Counter[str] = Counter()
 
     async def rank(self, question: Question) -> Ranking:
-        ends = self._timer() + self._options.deadline_seconds
+        began = self._timer()
+        ends = began + self._options.deadline_seconds
         lexical = self._lexical.ordered(question, "")
         try:
             answer = await self._answer(question, lexical, ends)
@@ -83,7 +84,10 @@ class RemoteRanker:
             return self._without(lexical, missing.reason)
         self.outcomes[REMOTE] += 1
         fused = self._fused(question, lexical, answer)
-        return Ranking(fused.scored, REMOTE, fused.scale, ranks=fused.ranks, warms=True)
+        worked = min(max(0.0, answer.work.seconds), self._timer() - began)
+        return Ranking(
+            fused.scored, REMOTE, fused.scale, ranks=fused.ranks, warms=True, seconds=worked
+        )
 
     async def prefill(self, owner: str, epoch: int, passages: Sequence[Passage]) -> None:
         """Sends the open window alone. A tier that is away is not asked: it is no probe."""
@@ -202,6 +206,7 @@ class RemoteRanker:
             lexical.scale,
             shortfall=None if reason == "small" else shortfall,
             warms=late,
+            seconds=None if late or reason == "invalid-answer" else 0.0,
         )
 
 
