@@ -20,7 +20,7 @@ export MEMORY_OPS_DIALOGUES := $(abspath $(SHARED)/data)
 export MEMORY_OPS_MODALSTUB := $(abspath $(SHARED)/tools/modalstub/modalstub.py)
 endif
 
-.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu economics eval reset clean
+.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu economics eval quality reset clean
 
 # Gateway and retriever; the gateway answers at once, the retriever's model loads meanwhile.
 run: $(VENV)/.runs $(VENV)/.retriever
@@ -61,6 +61,14 @@ bench: $(VENV)/.tests
 
 bench-gpu: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/retriever.py
+
+# Every figure of the adapter's card and of README's table of quality; hours on two cores. What was
+# read is kept in quality/, so that it goes on where it was stopped.
+quality: $(VENV)/.tests
+	mkdir -p quality
+	test -f quality/gateway.jsonl || $(BIN)/python tests/benchmarks/recall.py --retriever --records quality/gateway.jsonl
+	$(BIN)/python -m retriever evaluate --adapter smollm2-135m-recall --ablations --conversations 12 \
+		--questions 40 --long-questions 8 --gateway-records quality/gateway.jsonl --out quality --replace
 
 economics: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/economics.py

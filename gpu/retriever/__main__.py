@@ -112,14 +112,16 @@ def inherited_socket(fd: int) -> socket.socket:
 
 
 def embedded_where_none_is_named(settings: Settings) -> Settings:
-    """On whatever device there is, unless DEVICE says which."""
-    from retriever.models.embedded import EMBEDDED
+    """With the adapter made for it, unless LORA_ID says which or that there be none; on whatever
+    device there is, unless DEVICE says which."""
+    from retriever.models.embedded import ADAPTER, EMBEDDED
 
     given = settings.model_fields_set
     if "model_name" in given:
         return settings
     device = settings.device if "device" in given else "auto"
-    chosen = {"model_name": EMBEDDED, "model_revision": "", "lora_id": "", "device": device}
+    adapter = settings.lora_id if "lora_id" in given else ADAPTER
+    chosen = {"model_name": EMBEDDED, "model_revision": "", "lora_id": adapter, "device": device}
     return settings.model_copy(update=chosen)
 
 

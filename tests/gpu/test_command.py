@@ -19,7 +19,7 @@ from retriever.__main__ import (
     is_loopback,
     main,
 )
-from retriever.models.embedded import EMBEDDED
+from retriever.models.embedded import ADAPTER, EMBEDDED
 from retriever.settings import Settings
 from retriever_contract.wire import DeviceFigures, Health, RankAnswer
 from support.modal_cloud import PYTHONPATH
@@ -180,7 +180,9 @@ def test_the_embedded_model_stands_in_where_none_is_named(monkeypatch: pytest.Mo
     for name in ("MODEL_NAME", "LORA_ID", "DEVICE"):
         monkeypatch.delenv(name, raising=False)
     chosen = embedded_where_none_is_named(Settings(_env_file=None))
-    assert (chosen.model_name, chosen.lora_id, chosen.device) == (EMBEDDED, "", "auto")
+    assert (chosen.model_name, chosen.lora_id, chosen.device) == (EMBEDDED, ADAPTER, "auto")
+    bare = Settings(_env_file=None, lora_id="")
+    assert embedded_where_none_is_named(bare).lora_id == ""
     named = Settings(_env_file=None, model_name="somebody/something")
     assert embedded_where_none_is_named(named) is named
     on_gpu = Settings(_env_file=None, device="cuda")

