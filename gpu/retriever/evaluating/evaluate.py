@@ -27,6 +27,7 @@ from retriever.evaluating.bars import draw_bars
 from retriever.evaluating.book import ScoreBook
 from retriever.evaluating.contender import Contender
 from retriever.evaluating.contest import GATEWAY, contest
+from retriever.evaluating.contrasts import Contrast, contrasts
 from retriever.evaluating.embedding import PACKAGE, Embedding, embedding_folder
 from retriever.evaluating.heads import Book
 from retriever.evaluating.markdown import tables
@@ -84,15 +85,17 @@ def evaluate(given: argparse.Namespace, timer: Callable[[], float]) -> list[Row]
     say("\n".join(_sample_told(whole, sets, given.seed)))
     records = list(contest(sets, methods, length, recorded, timer))
     found = rows(records, given.seed)
-    say("\n".join(_told(found, records, missing)))
+    against = contrasts(records, given.seed)
+    say("\n".join(_told(found, against, records, missing)))
     told = {
         **provenance(given.data / SPLIT / f"{name}{SUFFIX}" for name in sets),
         "models": {one.name: one.identity() for one in models},
         "missing": missing,
         "arguments": {name: _plain(value) for name, value in vars(given).items()},
         "resamples": RESAMPLES,
+        "contrasts": [_without_nan(one.written()) for one in against],
     }
-    _write(given.out, found, records, told)
+    _write(given.out, found, against, records, told)
     return found
 
 
@@ -149,10 +152,13 @@ def _sample_told(
 
 
 def _told(
-    found: Sequence[Row], records: Sequence[Record], missing: Mapping[str, str]
+    found: Sequence[Row],
+    against: Sequence[Contrast],
+    records: Sequence[Record],
+    missing: Mapping[str, str],
 ) -> Iterator[str]:
     yield from table(found)
-    yield ""
+    yield from ("", *(one.told() for one in against), "")
     yield from (f"missing: {name}: {why}" for name, why in missing.items())
     if chosen := [one for one in records if one.method == GATEWAY]:
         asked = sum(one.method == BESIDE for one in records)
@@ -169,7 +175,11 @@ def _told(
 
 
 def _write(
-    out: Path, found: Sequence[Row], records: Sequence[Record], told: Mapping[str, Any]
+    out: Path,
+    found: Sequence[Row],
+    against: Sequence[Contrast],
+    records: Sequence[Record],
+    told: Mapping[str, Any],
 ) -> None:
     """NaN, where there is no figure, is written as null."""
     lines, summary, picture, text = (out / name for name in FILES)
@@ -179,7 +189,7 @@ def _write(
     draft.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     draft.replace(summary)
     draw_bars(picture, found)
-    text.write_text(tables(found), "utf-8")
+    text.write_text(tables(found, against), "utf-8")
     say(f"written: {lines}, {summary.name}, {picture.name} and {text.name}")
 
 

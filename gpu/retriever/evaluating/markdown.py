@@ -2,20 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 
+from retriever.evaluating.contrasts import Contrast
 from retriever.evaluating.metrics import Interval
 from retriever.evaluating.summary import ALL, BESIDE, FIGURES, Row
 
 WORST = 4  # kinds of question that are told of a set
 
 
-def tables(rows: Sequence[Row]) -> str:
-    """A table for each set, of all its kinds of question, and the kinds that are hardest."""
+def tables(rows: Sequence[Row], against: Sequence[Contrast]) -> str:
+    """A table for each set, of all its kinds of question, what is hardest, and pairs of methods."""
     return "\n".join(
-        line for name in dict.fromkeys(one.set for one in rows) for line in _set(name, rows)
+        line
+        for name in dict.fromkeys(one.set for one in rows)
+        for line in _set(name, rows, against)
     )
 
 
-def _set(name: str, rows: Sequence[Row]) -> Iterator[str]:
+def _set(name: str, rows: Sequence[Row], against: Sequence[Contrast]) -> Iterator[str]:
     whole = [one for one in rows if one.set == name and one.kind == ALL]
     questions = max(one.figures["recall@10"].questions for one in whole)
     titles = [*FIGURES.values(), "tokens", "AUC", f"R@10 less {BESIDE}, 95 %"]
@@ -26,6 +29,8 @@ def _set(name: str, rows: Sequence[Row]) -> Iterator[str]:
         yield _row([one.method, *_cells(one)])
     yield ""
     yield from _worst(whole, [one for one in rows if one.set == name and one.kind != ALL])
+    yield from (f"- {one.told()}" for one in against if one.set == name)
+    yield ""
 
 
 def _cells(row: Row) -> list[str]:
