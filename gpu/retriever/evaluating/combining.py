@@ -7,14 +7,11 @@ A row for every choice: nothing is in the gateway's ranking because it sounds ri
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Scored
+from gateway.retrieval.base import FLOOR, Scored
 from gateway.retrieval.fusion import Fused, Weighing, fuse
-from gateway.retrieval.selection import select
 from retriever.evaluating.ground import Ground, Scores, of_messages
-from retriever.evaluating.methods import ANYTHING, Order, nothing
+from retriever.evaluating.methods import ANYTHING, Order, chosen, nothing
 
-BUDGET_TOKENS = 2000  # the gateway's own defaults
-TOP_K = 64
 RECIPROCAL_K = 60  # https://doi.org/10.1145/1571941.1572114
 WEIGHTS = (0.25, 0.5, 1.0, 2.0)
 
@@ -38,14 +35,16 @@ class Ranked:
 Combine = Callable[[Ranked], Order]
 
 
-def combinations(name: str, weight: float | None, *, ablations: bool) -> Mapping[str, Combine]:
+def combinations(
+    name: str, weight: float | None, floor: float, *, ablations: bool
+) -> Mapping[str, Combine]:
     """The model alone, fused, and selected, by the names of their rows. A model that ranks alone
-    (`weight` None) is not fused."""
+    (`weight` None) is not fused; `floor` is the model's, which selection goes by."""
     weighing = Weighing(weight, ANYTHING, ANYTHING)
     rows: dict[str, Combine] = {f"heads {name}": alone}
     if weight is not None:
         rows[f"fused {name}"] = _fused(weighing)
-    rows[f"selected {name}"] = _selected(weighing)
+    rows[f"selected {name}"] = _selected(Weighing(weight, FLOOR, floor))
     undone = _undone(name, weighing) if weight is not None and ablations else {}
     return {**rows, **undone}
 
@@ -73,16 +72,7 @@ def _selected(weighing: Weighing) -> Combine:
 
     def selected(ranked: Ranked) -> Order:
         found = ranked.fused(weighing)
-        lines = select(
-            found.scored,
-            budget_tokens=BUDGET_TOKENS,
-            top_k=TOP_K,
-            floor=found.scale.floor,
-            relative=found.scale.relative,
-            cost_power=found.scale.cost_power,
-            overhead_tokens=LINE_OVERHEAD_TOKENS,
-        )
-        return Order({line.passage.id: 1 / line.rank for line in lines})
+        return chosen(found.scored, found.scale)
 
     return selected
 

@@ -53,7 +53,9 @@ class Contender:
 
     def method(self, max_tokens: int, book: Book, timer: Timer, *, ablations: bool) -> Heads:
         """Of windows as long as the gateway makes them, were it told how long the profile's are."""
-        rows = combinations(self.name, self.profile.fusion_weight, ablations=ablations)
+        rows = combinations(
+            self.name, self.profile.fusion_weight, self.profile.floor, ablations=ablations
+        )
         sight = Sight(round(GATEWAY_SHARE * self.profile.window_tokens), max_tokens)
         known = json.dumps([self.identity(), self.profile.digest], sort_keys=True)
         return Heads(known, self.reader, sight, rows, book, timer)

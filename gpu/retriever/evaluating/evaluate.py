@@ -31,7 +31,14 @@ from retriever.evaluating.contrasts import Contrast, contrasts
 from retriever.evaluating.embedding import PACKAGE, Embedding, embedding_folder
 from retriever.evaluating.heads import Book
 from retriever.evaluating.markdown import tables
-from retriever.evaluating.methods import Method, Recency, Textbook, Words, WordsAndEmbedding
+from retriever.evaluating.methods import (
+    Method,
+    Recency,
+    Textbook,
+    Words,
+    WordsAndEmbedding,
+    WordsSelected,
+)
 from retriever.evaluating.metrics import RESAMPLES
 from retriever.evaluating.provenance import provenance
 from retriever.evaluating.records import Record, read_gateway_records, write_records
@@ -76,6 +83,7 @@ def evaluate(given: argparse.Namespace, timer: Callable[[], float]) -> list[Row]
         conversations=QUICK["conversations"] if given.quick else given.conversations or None,
         questions=QUICK["questions"] if given.quick else given.questions or None,
         foreign=given.foreign,
+        idle=given.idle,
         seed=given.seed,
         is_long=is_long,
         long_questions=given.long_questions,
@@ -117,7 +125,7 @@ def _methods(
     given: argparse.Namespace, models: Sequence[Contender], book: Book, timer: Callable[[], float]
 ) -> tuple[list[Method], dict[str, str]]:
     """And why others are missing."""
-    methods: list[Method] = [Recency(), Textbook(), Words()]
+    methods: list[Method] = [Recency(), Textbook(), Words(), WordsSelected()]
     missing: dict[str, str] = {}
     folder = embedding_folder() if given.embedding else None
     if folder:
@@ -169,8 +177,9 @@ def _told(
         f"inside; gains are less {BESIDE}. AUC: top scores of answered questions against those "
         f"without evidence ({without or 'none'}); '-' where a method's score tells nothing. "
         "R@1000t, R@2000t and prec: the best that fit into so many tokens of a prompt; "
-        "tokens: those that find what BM25 finds in 2000. p50 and p95 leave out a conversation's "
-        "first question, which reads it: that is 'first'."
+        "tokens: those that find what BM25 finds in 2000; none: of questions without evidence, "
+        "those that nothing is ranked for. p50 and p95 leave out a conversation's first question, "
+        "which reads it: that is 'first'."
     )
 
 
@@ -248,6 +257,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--foreign", type=_count, default=4, help="about another one, of a conversation; default: 4"
+    )
+    parser.add_argument(
+        "--idle", type=_count, default=4, help="that need no memory, of a conversation; default: 4"
     )
     parser.add_argument(
         "--long-questions",

@@ -21,7 +21,7 @@ def tables(rows: Sequence[Row], against: Sequence[Contrast]) -> str:
 def _set(name: str, rows: Sequence[Row], against: Sequence[Contrast]) -> Iterator[str]:
     whole = [one for one in rows if one.set == name and one.kind == ALL]
     questions = max(one.figures["recall@10"].questions for one in whole)
-    titles = [*FIGURES.values(), "tokens", "AUC", f"R@10 less {BESIDE}, 95 %"]
+    titles = [*FIGURES.values(), "tokens", "none", "AUC", f"R@10 less {BESIDE}, 95 %"]
     yield f"### {name}, {questions} questions\n"
     yield _row(["method", *titles])
     yield _row(["---", *("---:" for _ in titles)])
@@ -37,7 +37,7 @@ def _cells(row: Row) -> list[str]:
     means = [_number(row.figures[name].value) for name in FIGURES]
     gain = "" if row.method == BESIDE else _gain(row.gains["recall@10"])
     tokens = "-" if row.equal_tokens != row.equal_tokens else f"{row.equal_tokens:.0f}"
-    return [*means, tokens, _number(row.abstention), gain]
+    return [*means, tokens, _number(row.refused), _number(row.abstention), gain]
 
 
 def _worst(whole: Sequence[Row], kinds: Sequence[Row]) -> Iterator[str]:

@@ -4,17 +4,20 @@ A method meets a conversation once and then ranks for one question after the oth
 reads once is paid for by the first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.retrieval.base import Passage
+from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Scale, Scored
 from gateway.retrieval.fusion import Weighing, fuse
+from gateway.retrieval.selection import select
 from retriever.evaluating.embedding import Embedding
 from retriever.evaluating.ground import Ground, Scores, of_messages
 from retriever.judging.bm25 import Bm25
 
 EQUAL = 1.0  # weight beside BM25
+BUDGET_TOKENS = 2000  # the gateway's own defaults
+TOP_K = 64
 ANYTHING = float(
     "-inf"
 )  # a floor that refuses nothing: what is not relevant is told apart by `top`
@@ -77,6 +80,15 @@ class Words:
         return rank
 
 
+class WordsSelected:
+    """What the gateway would put into a prompt without a model."""
+
+    names = ("selected lexical",)
+
+    def meet(self, ground: Ground) -> Ranker:
+        return lambda query: {self.names[0]: chosen(ground.lexical(query), Scale())}
+
+
 class WordsAndEmbedding:
     names = ("lexical+embedding",)
 
@@ -99,6 +111,20 @@ def fused(ground: Ground, query: str, other: Scores, weight: float = EQUAL) -> S
     shared = of_messages(ground.lexical(query))
     weighing = Weighing(weight, ANYTHING, ANYTHING)
     return of_messages(fuse(ground.index.chunks, shared, other, weighing, nothing).scored)
+
+
+def chosen(scored: Sequence[Scored], scale: Scale) -> Order:
+    """As the gateway selects under its own defaults, best first; what is left out is no part."""
+    lines = select(
+        scored,
+        budget_tokens=BUDGET_TOKENS,
+        top_k=TOP_K,
+        floor=scale.floor,
+        relative=scale.relative,
+        cost_power=scale.cost_power,
+        overhead_tokens=LINE_OVERHEAD_TOKENS,
+    )
+    return Order({line.passage.id: 1 / line.rank for line in lines})
 
 
 def nothing(_: Passage) -> bool:

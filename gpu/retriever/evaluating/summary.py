@@ -39,8 +39,9 @@ MEASURED = (*FIGURES, *(f"recall@{one}t" for one in BUDGETS if f"recall@{one}t" 
 @dataclass(frozen=True)
 class Row:
     """`figures` are means over questions with evidence, `gains` less BM25's of the same questions;
-    `equal_tokens` are those that find what BM25 finds in the largest budget, `abstention` is an
-    area under the curve, over all kinds."""
+    `equal_tokens` are those that find what BM25 finds in the largest budget, `refused` is the
+    share of questions without evidence that nothing was ranked for, `abstention` an area under the
+    curve; both are over all kinds."""
 
     set: str
     kind: str
@@ -48,6 +49,7 @@ class Row:
     figures: Mapping[str, Interval]
     gains: Mapping[str, Interval]
     equal_tokens: float
+    refused: float
     abstention: float
     p50_ms: float
     p95_ms: float
@@ -100,6 +102,7 @@ def _row(
         figures={name: interval(values, drawn) for name, values in figures.items()},
         gains={name: interval(figures[name] - others[name], drawn) for name in FIGURES},
         equal_tokens=_equal_tokens(figures, others),
+        refused=_refused(own),
         abstention=_abstention(own, kind),
         p50_ms=percentile(later, 0.50),
         p95_ms=percentile(later, 0.95),
@@ -121,6 +124,11 @@ def _equal_tokens(own: Mapping[str, Floats], beside: Mapping[str, Floats]) -> fl
         return float("nan")
     recalls = {budget: float(own[name][known].mean()) for budget, name in asked.items()}
     return budget_for(float(wanted[known].mean()), recalls)
+
+
+def _refused(own: Sequence[Record]) -> float:
+    silent = [not one.ranked for one in own if not one.evidence]
+    return sum(silent) / len(silent) if silent else float("nan")
 
 
 def _abstention(records: Sequence[Record], kind: str) -> float:
@@ -150,7 +158,7 @@ def table(found: Sequence[Row]) -> list[str]:
 
 def _heading(row: Row, wide: int) -> list[str]:
     questions = max((one.questions for one in row.figures.values()), default=0)
-    titles = [*FIGURES.values(), "tokens", "AUC", "p50 ms", "p95 ms", "first ms"]
+    titles = [*FIGURES.values(), "tokens", "none", "AUC", "p50 ms", "p95 ms", "first ms"]
     gains = [f"{FIGURES[name]} - {BESIDE} [95 %]".rjust(26) for name in COMPARED]
     cells = "".join(f"{title:>9}" for title in titles)
     return [f"{row.set}, {row.kind}: {questions} questions", f"{'':<{wide}}{cells}{''.join(gains)}"]
@@ -158,7 +166,7 @@ def _heading(row: Row, wide: int) -> list[str]:
 
 def _line(row: Row, wide: int) -> str:
     means = [f"{row.figures[name].value:>9.3f}" for name in FIGURES]
-    told = [f"{row.equal_tokens:>9.0f}", f"{row.abstention:>9.3f}"]
+    told = [f"{row.equal_tokens:>9.0f}", f"{row.refused:>9.3f}", f"{row.abstention:>9.3f}"]
     times = [f"{one:>9.1f}" for one in (row.p50_ms, row.p95_ms, row.first_ms)]
     gains = [_gain(row.gains[name]).rjust(26) for name in COMPARED if row.method != BESIDE]
     return "".join([f"{row.method:<{wide}}", *means, *told, *times, *gains]).replace("nan", "  -")

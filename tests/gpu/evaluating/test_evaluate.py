@@ -17,7 +17,7 @@ from retriever.errors import Unusable
 from retriever.evaluating import evaluate, heads
 from retriever.evaluating.bars import draw_bars
 from retriever.evaluating.records import read_gateway_records
-from retriever.evaluating.sampling import FOREIGN, askable, sampled
+from retriever.evaluating.sampling import FOREIGN, IDLE, askable, sampled
 from retriever.judging.dialogues import VARIABLE, Dialogue
 from support.retriever_process import RetrieverProcess, retrieving
 from support.tiny_retriever import tiny_settings
@@ -122,17 +122,25 @@ def test_every_method_is_asked_every_question(run: tuple[Path, list[str]]) -> No
     asked = {(one["conversation"], one["question"]) for one in records}
     methods = {one["method"] for one in records}
     assert methods == {
-        *("recency", "BM25", "lexical", "heads zero-shot", "fused zero-shot", "selected zero-shot"),
+        *(
+            "recency",
+            "BM25",
+            "lexical",
+            "selected lexical",
+            "heads zero-shot",
+            "fused zero-shot",
+            "selected zero-shot",
+        ),
         *("zero-shot: reciprocal ranks", "zero-shot: nothing lent"),
         *("zero-shot: weight 0.25", "zero-shot: weight 0.5", "zero-shot: weight 2"),
     }
     assert len(records) == len(asked) * len(methods)
-    assert {one["kind"] for one in records} >= {"short", "long", FOREIGN}
+    assert {one["kind"] for one in records} >= {"short", "long", FOREIGN, IDLE}
 
 
 def test_one_conversation_s_first_question_is_told_apart(run: tuple[Path, list[str]]) -> None:
     first = [one["conversation"] for one in lines(run[0]) if one["is_first"]]
-    assert sorted(first) == sorted(["d0", "d1", "d2"] * 11)
+    assert sorted(first) == sorted(["d0", "d1", "d2"] * 12)
 
 
 def test_words_repeated_are_found_by_words(run: tuple[Path, list[str]]) -> None:

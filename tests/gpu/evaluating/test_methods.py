@@ -8,7 +8,7 @@ import torch
 from retriever.evaluating.combining import Ranked, combinations
 from retriever.evaluating.embedding import Embedding
 from retriever.evaluating.ground import Ground
-from retriever.evaluating.methods import Recency, Textbook, Words, WordsAndEmbedding
+from retriever.evaluating.methods import Recency, Textbook, Words, WordsAndEmbedding, WordsSelected
 from retriever.judging.dialogues import Dialogue
 
 SAID = [
@@ -89,26 +89,34 @@ def asked(attended: dict[str, float]) -> Ranked:
 
 
 def test_a_model_alone_is_its_own_order() -> None:
-    rows = combinations("it", 1.0, ablations=False)
+    rows = combinations("it", 1.0, 0.1, ablations=False)
     assert list(rows) == ["heads it", "fused it", "selected it"]
     order = rows["heads it"](asked({"m0": 0.3, "m2": 0.9}))
     assert (order.scores, order.top) == ({"m0": 0.3, "m2": 0.9}, 0.9)
 
 
 def test_a_model_that_ranks_alone_is_not_fused() -> None:
-    assert list(combinations("it", None, ablations=True)) == ["heads it", "selected it"]
+    assert list(combinations("it", None, 0.1, ablations=True)) == ["heads it", "selected it"]
 
 
 def test_fused_is_what_either_knows_and_selected_what_a_prompt_would_hold() -> None:
-    rows, ranked = combinations("it", 1.0, ablations=False), asked({"m2": 0.9, "m0": 0.001})
+    rows, ranked = combinations("it", 1.0, 0.1, ablations=False), asked({"m2": 0.9, "m0": 0.001})
     assert set(rows["fused it"](ranked).scores) == {"m0", "m1", "m2", "m3"} - {"m1"}
     selected = rows["selected it"](ranked)
     assert set(selected.scores) == {"m2", "m3"}
     assert selected.top is None
 
 
+def test_what_is_selected_goes_by_the_floors_and_what_is_ranked_does_not() -> None:
+    rows, ranked = combinations("it", 1.0, 50.0, ablations=False), asked({"m2": 0.9})
+    assert rows["fused it"](ranked).scores
+    assert rows["selected it"](Ranked(ranked.ground, [], {"m2": 0.9})).scores == {}
+    assert WordsSelected().meet(ground())("zebra")["selected lexical"].scores == {}
+    assert WordsSelected().meet(ground())("boat rent")["selected lexical"].scores
+
+
 def test_every_choice_undone_is_a_row() -> None:
-    rows, ranked = combinations("it", 1.0, ablations=True), asked({"m1": 0.9, "m2": 0.0})
+    rows, ranked = combinations("it", 1.0, 0.1, ablations=True), asked({"m1": 0.9, "m2": 0.0})
     assert rows["it: nothing lent"](ranked).scores.get("m2") is None
     assert rows["fused it"](ranked).scores["m2"] > 0
     light = rows["it: weight 0.25"](ranked).scores
