@@ -60,7 +60,7 @@ def prompt_of(checkpoint: Checkpoint, profile: Profile) -> Prompt:
 def facts_of(checkpoint: Checkpoint, profile: Profile) -> Facts:
     return Facts(
         model=checkpoint.name,
-        adapter=checkpoint.adapter,
+        adapter=checkpoint.adapter.name if checkpoint.adapter else None,
         profile=profile.digest,
         window_tokens=profile.window_tokens,
         floor=profile.floor,

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from retriever.__main__ import embedded_where_none_is_named
 from retriever.errors import Unusable
 from retriever.models import embedded
 from retriever.models.checkpoint import Checkpoint, load_checkpoint
-from retriever.models.embedded import EMBEDDED, GGUF, INSTALL, embedded_repository
+from retriever.models.embedded import ADAPTER, EMBEDDED, GGUF, INSTALL, embedded_repository
+from retriever.serving.building import load_engine
+from retriever.settings import Settings
 
 WEIGHTS = "model.safetensors"
 
@@ -91,6 +94,13 @@ def test_its_chat_tokens_are_special_and_can_be_split(cache: Path) -> None:
     )
     assert whole == [1]
     assert len(split) > 1
+
+
+def test_it_is_served_with_the_adapter_that_is_made_for_it(cache: Path) -> None:
+    settings = Settings(_env_file=None, retriever_cache=cache, device="cpu")
+    facts = load_engine(embedded_where_none_is_named(settings)).health().facts
+    assert facts is not None
+    assert (facts.model, facts.adapter) == (EMBEDDED, ADAPTER)
 
 
 def test_a_second_start_writes_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
