@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from gateway.settings import Settings
-from gateway.wiring import build, build_cleanup, local_sweep
+from gateway.wiring.services import build, build_cleanup, local_sweep
 
 build(Settings())  # refuses to start what must not or cannot be served, and is thrown away
 

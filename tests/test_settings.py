@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.remote import RemoteRanker
 from gateway.settings import Settings
-from gateway.wiring import documents_from, ranker_from
+from gateway.wiring.adapters import documents_from, ranker_from
 
 ROOT = Path(__file__).parents[1]
 

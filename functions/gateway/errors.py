@@ -3,6 +3,7 @@
 GatewayError
 ├── BadRequest            400  the body or a parameter is wrong
 ├── Unauthenticated       401  no credential, or not one of ours
+├── Forbidden             403  in the name of somebody else, or beyond one's role
 ├── NotFound              404  not there, or someone else's
 ├── MethodNotAllowed      405
 ├── Contested             409  another request holds what this one needs
@@ -65,6 +66,12 @@ class Unauthenticated(GatewayError):
     status = 401
     type = "invalid_request_error"
     code = "invalid_api_key"
+
+
+class Forbidden(GatewayError):
+    status = 403
+    type = "invalid_request_error"
+    code = "forbidden"
 
 
 class NotFound(GatewayError):

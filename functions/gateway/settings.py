@@ -79,8 +79,13 @@ class Settings(BaseSettings):
     memory_recent_turns: int = Field(6, ge=1, le=MAX_RECENT_TURNS)
     memory_compress_above_tokens: int = Field(3000, ge=0)
     memory_scope: Literal["user", "session"] = "user"
+    memory_model: str = Field("gpt-4o-mini", min_length=1)
+    enable_orchestrated_search: bool = True
     memory_score_floor: float = Field(0.08, ge=0, le=1)
     top_k: int = Field(64, ge=1)
+    search_weight_relevance: float = Field(0.85, ge=0, le=1)
+    search_weight_importance: float = Field(0.10, ge=0, le=1)
+    search_weight_recency: float = Field(0.05, ge=0, le=1)
     tokenizer: Literal["o200k_base", "cl100k_base"] = "o200k_base"
 
     # Retention
@@ -122,6 +127,7 @@ class Settings(BaseSettings):
         "", validation_alias=_named("ALLOWED_ORIGINS", "MEMORY_ALLOWED_ORIGINS")
     )
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    max_import_bytes: int = Field(256 * 1024 * 1024, ge=1024)
     max_message_characters: int = Field(10_000, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     debug: bool = False

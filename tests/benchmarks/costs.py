@@ -30,7 +30,7 @@ OURS = (
     "rs_bpe.bpe:rs_bpe.bpe.openai.o200k_base().count('x')",
     "rs_bpe.bpe:rs_bpe.bpe.openai.cl100k_base().count('x')",
     "gateway.retrieval.lexical",
-    "gateway.wiring",
+    "gateway.wiring.services",
     "main",
 )
 

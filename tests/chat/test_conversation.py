@@ -1,6 +1,12 @@
 """The conversation at hand: what of it is ranked beside the memory."""
 
-from gateway.chat.conversation import Conversation, conversation_of, cut_index, query_of
+from gateway.chat.conversation import (
+    Conversation,
+    conversation_of,
+    cut_index,
+    items_of,
+    query_of,
+)
 from gateway.chat.prompt import Item, Layout
 from gateway.chat.wire import ChatRequest, Message
 from gateway.memory.alignment import Alignment
@@ -78,3 +84,14 @@ def test_a_turn_of_parts_without_text_and_of_calls_is_leant_on_for_what_it_says(
     found = asked(*turn, user("How tall is it?"))
     assert found.endswith("\nHow tall is it?")
     assert "Eiffel" in found
+
+
+def test_what_was_to_be_kept_until_now_is_sent_no_more() -> None:
+    tail = [
+        Record(f"m{i}", "s", i, None, "user", text, 5, 1.0, f"h{i}", expires_at=end)
+        for i, (text, end) in enumerate([("kept", None), ("ended", 9.0), ("ending", 9.5)])
+    ]
+    loaded = Loaded(Owner(), Head("s", tail=tail))
+    request = ChatRequest(b"", {}, [user("And now?")])
+    told = conversation_of("alice", request, [5], 0, [], {}, loaded, now=9.0)
+    assert [item.message["content"] for item in items_of(told)] == ["kept", "ending", "And now?"]

@@ -97,3 +97,12 @@ def test_every_configured_key_is_known_and_no_other(owners: dict[str, str], othe
     verifier = KeyVerifier(parse_keys(",".join(f"{name}:{key}" for key, name in owners.items())))
     assert all(verifier.claims(key) for key in owners)
     assert verifier.claims(other) == (other in owners)
+
+
+async def test_a_name_may_end_in_the_workspace_that_the_key_is_for() -> None:
+    workspace = "ws_" + "a" * 26
+    verifier = KeyVerifier(parse_keys(f"bot@{workspace}:sk-a, ada@example.org:sk-b, x@ws_y:sk-c"))
+    bound = await verifier.verify("sk-a")
+    assert bound == Identity("key:bot", f"workspace:{workspace}", workspace)
+    assert await owner(verifier, "sk-b") == "key:ada@example.org"
+    assert await owner(verifier, "sk-c") == "key:x@ws_y"

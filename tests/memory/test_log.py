@@ -451,3 +451,12 @@ async def test_a_session_under_a_legal_hold_is_not_deleted(
     with pytest.raises(Contested):
         await scribe.log.delete_session(ALICE, "s")
     assert await scribe.texts("s") == ["Keep this", "Noted."]
+
+
+async def test_a_message_whose_time_is_over_is_read_back_no_more(scribe: Scribe) -> None:
+    ending, kept = scribe.turn("until tomorrow", "for good")
+    await scribe.append("s", replace(ending, expires_at=scribe.clock() + 5), kept)
+    assert await scribe.texts("s") == ["until tomorrow", "for good"]
+    scribe.clock.now += 5
+    assert await scribe.texts("s") == ["for good"]
+    assert (await scribe.log.stored(ALICE, "s"))[0].content == "until tomorrow"

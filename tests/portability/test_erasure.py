@@ -1,5 +1,6 @@
 """Erasure: nothing is left beneath the owner, at once unreadable, resumable, and never undone."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -145,3 +146,47 @@ async def test_a_legal_hold_keeps_everything(documents: Documents, scribe: Scrib
     with pytest.raises(Contested, match="legal hold"):
         await erasure(documents).erase(ALICE)
     assert len(await scribe.log.messages(ALICE, "s1")) == 2
+
+
+class Interrupted(LexicalRanker):
+    """Does something else once while an erasure tells it to forget."""
+
+    def __init__(self, act: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._act = act
+
+    async def forget(self, owner: str, epoch: int) -> Forgotten:
+        await self._act()
+        return await super().forget(owner, epoch)
+
+
+async def test_of_two_erasures_at_once_either_has_erased(
+    documents: Documents, scribe: Scribe
+) -> None:
+    await tell(scribe, "s1", 1)
+
+    async def another() -> None:
+        await erasure(documents).erase(ALICE)
+
+    ranker = Interrupted(another)
+    receipt = await Erasure(documents, ranker, lambda: 1_000.0, backup_days=7).erase(ALICE)
+    assert (receipt.epoch, await left(documents, ALICE)) == (1, [])
+    await tell(scribe, "s1", 1)
+
+
+async def test_an_erasure_that_another_took_over_lets_nothing_in_before_that_one_ends(
+    documents: Documents, scribe: Scribe
+) -> None:
+    await tell(scribe, "s1", 1)
+
+    async def another() -> None:
+        with pytest.raises(StoreUnavailable):
+            await erasure(Failing(documents, 0)).erase(ALICE)
+
+    ranker = Interrupted(another)
+    with pytest.raises(Contested):
+        await Erasure(documents, ranker, lambda: 1_000.0, backup_days=7).erase(ALICE)
+    with pytest.raises(Contested):
+        await tell(scribe, "s1", 1)
+    await erasure(documents).erase(ALICE)
+    await tell(scribe, "s1", 1)

@@ -1,21 +1,23 @@
 """An export holds everything remembered of one person, and nothing of another."""
 
+from dataclasses import fields
+
 import pytest
 
 from gateway.documents.base import Documents, Set
 from gateway.documents.metered import MeteredDocuments
 from gateway.errors import Contested
 from gateway.memory.heads import Owner
-from gateway.memory.records import owner_path
+from gateway.memory.records import Record, owner_path
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
-from gateway.portability.export import PAGE, Export, Line
+from gateway.portability.export import MESSAGE_FIELDS, PAGE, Export, Line
 from gateway.retention.decisions import DAY_SECONDS, Policy
 from gateway.retention.sweep import Sweep
 from support.memories import ALICE, BOB, NOON, Scribe
 
 
 async def exported(documents: Documents, owner: str = ALICE) -> list[Line]:
-    return [line async for line in Export(documents).lines(owner)]
+    return [line async for line in Export(documents, {"memory_scope": "user"}).lines(owner)]
 
 
 def of_type(lines: list[Line], name: str) -> list[Line]:
@@ -50,7 +52,8 @@ async def test_everything_said_is_in_it_once_and_nothing_of_anybody_else(
         "owner_hash": owner_path(ALICE).removeprefix("owners/"),
         "sessions": len(sessions),
     }
-    assert lines[-1] == {"type": "end", "messages": len(texts)}
+    assert lines[1] == {"type": "settings", "memory_scope": "user", "legal_hold": False}
+    assert lines[-1] == {"type": "end", "messages": len(texts), "versions": 0}
 
 
 async def test_a_message_comes_with_all_that_is_known_of_it(
@@ -68,6 +71,11 @@ async def test_a_message_comes_with_all_that_is_known_of_it(
         said.at,
         None,
     )
+
+
+def test_no_field_of_a_message_is_forgotten() -> None:
+    told = {*MESSAGE_FIELDS, "id", "session"}
+    assert told == {one.name for one in fields(Record)}
 
 
 async def test_messages_of_a_segment_come_in_their_sequence(
@@ -90,7 +98,11 @@ async def test_the_archive_is_in_it(documents: MeteredDocuments, scribe: Scribe)
 
 
 async def test_there_may_be_nothing_to_export(documents: MeteredDocuments) -> None:
-    assert [line["type"] for line in await exported(documents)] == ["export", "end"]
+    assert [line["type"] for line in await exported(documents)] == [
+        "export",
+        "settings",
+        "end",
+    ]
 
 
 async def test_nothing_is_exported_while_the_memory_is_being_erased(

@@ -109,7 +109,7 @@ class Gateway:
         self.receipts = Receipts(documents)
         self.erasure = Erasure(documents, ranker, clock, BACKUP_DAYS)
         self.edits = Edits(documents, Random(7), tokenizer.count)
-        self._export = Export(documents)
+        self._export = Export(documents, {})
 
     async def says(
         self, *messages: str | Json, session: str | None = SESSION, key: str | None = None

@@ -30,7 +30,6 @@ from gateway.memory.upgrades import SCHEMA, current
 
 KEPT_SECONDS = 24 * 3600.0
 IN_FLIGHT_SECONDS = 330.0  # past the platform's own request timeout nobody is working on it
-MAX_KEY_CHARACTERS = 255
 MAX_STORED_BYTES = 400 * 1024
 
 
@@ -59,11 +58,6 @@ class Claims:
         Raises `Contested` while another request holds it, `BadRequest` when it was used with
         another body.
         """
-        if not key or len(key) > MAX_KEY_CHARACTERS:
-            raise BadRequest(
-                f"Idempotency-Key takes 1 to {MAX_KEY_CHARACTERS} characters.",
-                param="Idempotency-Key",
-            )
         path = f"{owner_path(owner)}/requests/{content_hash(owner, 'request', key, ())}"
         claim = Claim(path, hashlib.sha256(body).hexdigest())
         now = self._clock()

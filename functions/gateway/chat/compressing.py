@@ -67,7 +67,14 @@ class CompressionDesk:
             loaded = await self._threads.find(caller.owner, call.session, said)
         fixed_tokens = self._compressor.fixed_tokens(request.payload)
         conversation = conversation_of(
-            caller.owner, request, tokens, fixed_tokens, said, self._ids(said), loaded
+            caller.owner,
+            request,
+            tokens,
+            fixed_tokens,
+            said,
+            self._ids(said),
+            loaded,
+            self._clock(),
         )
         return await self._compressor.compress(conversation, recall=with_memory)
 

@@ -20,7 +20,7 @@ class Conversation:
     """A request beside what its session holds.
 
     `tokens` counts each of `messages`, `fixed_tokens` what is sent beside them; `ids` names the id
-    of each of `said`, stored or yet to be.
+    of each of `said`, stored or yet to be. What was to be kept until `now` is sent no more.
     """
 
     owner: str
@@ -31,6 +31,7 @@ class Conversation:
     ids: Mapping[int, str]
     alignment: Alignment
     loaded: Loaded
+    now: float = 0.0
 
 
 def conversation_of(
@@ -41,12 +42,13 @@ def conversation_of(
     said: Sequence[Spoken],
     new_ids: Mapping[int, str],
     loaded: Loaded,
+    now: float = 0.0,
 ) -> Conversation:
     """The request aligned with what was loaded; `new_ids` are for messages that are not stored."""
     alignment = aligned(said, loaded.head)
     ids = {**new_ids, **alignment.matched}
     messages = request.messages
-    return Conversation(owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded)
+    return Conversation(owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded, now)
 
 
 def items_of(conversation: Conversation) -> list[Item]:
@@ -60,7 +62,8 @@ def items_of(conversation: Conversation) -> list[Item]:
     spoken_at = [i for i, item in enumerate(sent) if item.role not in INSTRUCTIONS]
     place = spoken_at[0] if spoken_at else len(sent)
     answered = {item.message.get("tool_call_id") for item in sent[place:]}
-    history = _in_pairs(conversation.loaded.head.branch(), answered)
+    branch = [one for one in conversation.loaded.head.branch() if one.alive(conversation.now)]
+    history = _in_pairs(branch, answered)
     kept = [Item(message_of(record), record.tokens, record.id) for record in history]
     return [*sent[:place], *kept, *sent[place:]]
 

@@ -200,6 +200,7 @@ class Pipeline:
             turn.said,
             turn.message_ids,
             turn.loaded,
+            turn.started,
         )
         return replace(turn, prompt=await self._compressor.compress(conversation))
 

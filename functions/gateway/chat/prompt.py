@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from gateway.chat.wire import INSTRUCTIONS, Message
+from gateway.memory.records import text_digest
 from gateway.retrieval.base import Passage
 
 OPENING = "<remembered>"
@@ -49,7 +50,7 @@ class Line:
     ranks: Mapping[str, int] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
-        """As a receipt names it: never its text."""
+        """As an answer names it: never its text."""
         told: dict[str, Any] = {
             "id": self.passage.id,
             "score": round(self.score, 4),
@@ -57,6 +58,10 @@ class Line:
             "tokens": self.passage.tokens,
         }
         return {**told, "ranks": dict(self.ranks)} if self.ranks else told
+
+    def kept(self) -> dict[str, Any]:
+        """As a receipt keeps it: the digest tells later whether the text is still the same."""
+        return {**self.told(), "digest": text_digest(self.passage.id, self.passage.text)}
 
 
 @dataclass(frozen=True, slots=True)

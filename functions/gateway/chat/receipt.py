@@ -27,7 +27,7 @@ def receipt(
         "status": prompt.status,
         "retriever": prompt.retriever,
         "interrupted": interrupted,
-        "lines": [line.told() for line in prompt.lines],
+        "lines": [line.kept() for line in prompt.lines],
         "layout": dict(prompt.layout),
         "segments_skipped": prompt.segments_skipped,
         "tokens": {

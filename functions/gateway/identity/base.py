@@ -1,18 +1,30 @@
 """Who is calling: the identity every other room relies on, and the way to one from a credential."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from gateway.accounts.workspace import PERSONAL, Role, digest, missing, owner_of
+from gateway.accounts.workspaces import Workspaces
 from gateway.errors import Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`subject` (`google:<sub>`, `key:<name>`) is what limits count, `owner` whose memory it is."""
+    """`subject` (`google:<sub>`, `key:<name>`) is what limits count, `owner` whose memory it is.
+
+    `workspace` is the id of the shared workspace that this memory is of.
+    """
 
     subject: str
     owner: str
+    workspace: str = PERSONAL
+
+    def own_key(self, idempotency_key: str | None) -> str | None:
+        """The key as this caller's alone: in a shared memory two members may choose the same."""
+        if idempotency_key is None or self.workspace == PERSONAL:
+            return idempotency_key
+        return digest(f"{self.subject}\n{idempotency_key}")
 
 
 class Verifier(Protocol):
@@ -29,8 +41,9 @@ class Verifier(Protocol):
 class Authenticator:
     """Asks the verifiers in order; the first that claims a credential decides."""
 
-    def __init__(self, verifiers: Sequence[Verifier]) -> None:
+    def __init__(self, verifiers: Sequence[Verifier], workspaces: Workspaces) -> None:
         self._verifiers = verifiers
+        self._workspaces = workspaces
 
     async def identify(self, authorization: str | None, api_key: str | None) -> Identity:
         credential = api_key or _bearer(authorization)
@@ -43,6 +56,21 @@ class Authenticator:
             if verifier.claims(credential):
                 return await verifier.verify(credential)
         raise Unauthenticated("Incorrect API key or ID token provided.")
+
+    async def enter(self, identity: Identity, workspace: str | None, needs: Role) -> Identity:
+        """The identity at the workspace it asks for, or at its credential's own for None.
+
+        Reads a document for a shared one, none for the person's. Raises `NotFound` for one that is
+        not the caller's, or not the one that its key is for; `Forbidden` where its role is less
+        than `needs`.
+        """
+        wanted = workspace or identity.workspace
+        if identity.workspace != PERSONAL and wanted != identity.workspace:
+            raise missing()
+        if wanted in {PERSONAL, identity.owner}:
+            return identity
+        await self._workspaces.find(wanted, identity.subject, needs)
+        return replace(identity, owner=owner_of(wanted), workspace=wanted)
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -1,6 +1,8 @@
 """API keys given by configuration. Kept as digests, so that no later line can print one.
 
-The name is the owner: two keys under one name are a rotation, and both reach the same memory.
+The name is the owner: two keys under one name are a rotation, and both reach the same memory. A
+name that ends in `@` and a workspace's id makes a key for that workspace alone: its owner adds
+`key:<name>` as a member, and the client need not know of workspaces.
 """
 
 import hashlib
@@ -8,6 +10,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.accounts.workspace import PERSONAL, WORKSPACE_ID, owner_of
 from gateway.errors import Unauthenticated
 from gateway.identity.base import Identity
 
@@ -18,6 +21,14 @@ DERIVED_NAME_CHARACTERS = 16
 class ApiKey:
     name: str
     digest: bytes
+    workspace: str = PERSONAL
+
+    @property
+    def identity(self) -> Identity:
+        subject = f"key:{self.name}"
+        if self.workspace == PERSONAL:
+            return Identity(subject, owner=subject)
+        return Identity(subject, owner_of(self.workspace), self.workspace)
 
 
 class KeyVerifier:
@@ -27,20 +38,20 @@ class KeyVerifier:
         self._keys = tuple(keys)
 
     def claims(self, credential: str) -> bool:
-        return self._name(credential) is not None
+        return self._key(credential) is not None
 
     async def verify(self, credential: str) -> Identity:
-        name = self._name(credential)
-        if name is None:
+        key = self._key(credential)
+        if key is None:
             raise Unauthenticated("Incorrect API key provided.")
-        return Identity(subject=f"key:{name}", owner=f"key:{name}")
+        return key.identity
 
-    def _name(self, credential: str) -> str | None:
+    def _key(self, credential: str) -> ApiKey | None:
         digest = _digest(credential)
         found = None
         for key in self._keys:  # all of them: the time must not tell which one matched
             if hmac.compare_digest(key.digest, digest):
-                found = key.name
+                found = key
         return found
 
 
@@ -66,7 +77,16 @@ def _parse_entry(entry: str, place: int) -> ApiKey:
     if not name.isprintable() or not _can_be_a_header(key):
         raise ValueError(f"API key {place} holds characters that no header can carry")
     digest = _digest(key)
-    return ApiKey(name or digest.hex()[:DERIVED_NAME_CHARACTERS], digest)
+    name, workspace = _of_workspace(name)
+    return ApiKey(name or digest.hex()[:DERIVED_NAME_CHARACTERS], digest, workspace)
+
+
+def _of_workspace(name: str) -> tuple[str, str]:
+    """The name without the workspace that it may end in; an e-mail address stays one."""
+    before, at, workspace = name.rpartition("@")
+    if at and WORKSPACE_ID.fullmatch(workspace):
+        return before.strip(), workspace
+    return name, PERSONAL
 
 
 def _can_be_a_header(key: str) -> bool:

@@ -16,6 +16,7 @@ from gateway.errors import NotFound, TooLarge
 from gateway.memory import segments as packing
 from gateway.memory.growth import amended, unquoted
 from gateway.memory.heads import Head, Owner
+from gateway.memory.heirs import bequeathed
 from gateway.memory.records import Record, made_at_milliseconds, owner_path
 from gateway.memory.segments import Segment
 from gateway.memory.storage import read_segment, saved, segment_path, segment_write
@@ -64,7 +65,7 @@ class Edits:
         again.
         """
         if not id.startswith(PREFIX) or made_at_milliseconds(id) is None:
-            raise _missing()
+            raise missing()
         root = owner_path(owner)
         state = await self._owner(root)
         for _ in range(ATTEMPTS):
@@ -72,7 +73,7 @@ class Edits:
                 return found
             before, state = state, await self._owner(root)
             if before.version == state.version:
-                raise _missing()
+                raise missing()
         raise StoreUnavailable("The memory is too busy; try again.")
 
     async def edit(
@@ -87,17 +88,27 @@ class Edits:
         """The message as it is afterwards; what is None stays. Raises `NotFound`, `TooLarge`."""
 
         def edited(record: Record) -> Record:
-            text = record.content if content is None else content
-            tokens = record.tokens + self._count(text) - self._count(record.content)
             return replace(
                 record,
-                content=text,
-                tokens=max(0, tokens),
+                content=record.content if content is None else content,
                 pin=record.pin if pin is None else pin,
                 metadata=record.metadata if metadata is None else metadata,
             )
 
-        return await self._change(owner, id, edited)
+        return await self.revise(owner, id, edited)
+
+    async def revise(self, owner: str, id: str, change: Callable[[Record], Record]) -> Found:
+        """As `edit`, by a function that is called again where another writer was first; the tokens
+        follow the text. Raises what it raises, too."""
+
+        def revised(record: Record) -> Record:
+            after = change(record)
+            if after.content == record.content:
+                return after
+            tokens = record.tokens + self._count(after.content) - self._count(record.content)
+            return replace(after, tokens=max(0, tokens))
+
+        return await self._change(owner, id, revised)
 
     async def delete(self, owner: str, id: str) -> None:
         """Raises `NotFound`, and `Contested` under a legal hold, as `edit` does."""
@@ -148,14 +159,16 @@ class Edits:
 
 
 def _writes(root: str, found: Found, after: Record | None) -> list[Write]:
-    before = found.record
-    beside = [after if one.id == before.id else one for one in found.beside]
+    before, leaving = found.record, () if after else (found.record.id,)
+    passed_on = bequeathed(found.beside, leaving)
+    beside = [after if one.id == before.id else one for one in passed_on]
     kept = [one for one in beside if one is not None]
     _check_size(found, after, kept)
     writes: list[Write] = []
     for key, head in found.heads.items():
         own = key == before.session
-        changed = amended(head, before, after) if own else unquoted(head, before)
+        left = replace(head, tail=bequeathed(head.tail, leaving))
+        changed = amended(left, before, after) if own else unquoted(head, before)
         if changed != head:
             assert head.version is not None  # noqa: S101  it was read
             writes.append(Update(f"{root}/sessions/{key}", changed.packed(), head.version))
@@ -182,5 +195,5 @@ def _with_id(records: Sequence[Record], id: str) -> Record | None:
     return next((record for record in records if record.id == id), None)
 
 
-def _missing() -> NotFound:
+def missing() -> NotFound:
     return NotFound("No such message.", code="message_not_found")

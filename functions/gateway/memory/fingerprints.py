@@ -24,10 +24,10 @@ def sessions(pointer: Document | None) -> list[str]:
     return list(upgrades.current(pointer, "fingerprint")["sessions"]) if pointer else []
 
 
-def pointing(path: str, pointer: Document | None, session: str) -> Write:
-    """The write that makes the pointer name `session` first."""
-    others = [one for one in sessions(pointer) if one != session]
-    fields = {"schema": SCHEMA, "sessions": [session, *others][:MAX_SESSIONS]}
+def pointing(path: str, pointer: Document | None, *named: str) -> Write:
+    """The write that makes the pointer name `named` first."""
+    others = [one for one in sessions(pointer) if one not in named]
+    fields = {"schema": SCHEMA, "sessions": [*named, *others][:MAX_SESSIONS]}
     return Create(path, fields) if pointer is None else Update(path, fields, pointer.version)
 
 

@@ -64,7 +64,7 @@ def grown(loaded: Loaded, addition: Addition, now: float) -> Head:
     added = sum(record.tokens for record in stored if record.state == "active")
     return replace(
         head,
-        title=head.title or _title(stored),
+        title=head.title or title_of(stored),
         created_at=head.created_at or now,
         updated_at=now,
         messages=head.messages + len(stored),
@@ -75,7 +75,7 @@ def grown(loaded: Loaded, addition: Addition, now: float) -> Head:
         fingerprint=addition.fingerprint or head.fingerprint,
         requests=[*head.requests, addition.key],
         log=log,
-        tail=_in_order([*tail, *stored], log),
+        tail=in_order([*tail, *stored], log),
         block=head.block if addition.block is None else addition.block,
         usage=head.usage if addition.usage is None else addition.usage,
     )
@@ -92,7 +92,9 @@ def amended(head: Head, before: Record, after: Record | None) -> Head:
     beside = [after if record.id == before.id else record for record in head.tail]
     return replace(
         unquoted(head, before, asked=after is None),
-        title=_title([after] if after else []) if head.title == _title([before]) else head.title,
+        title=title_of([after] if after else [])
+        if head.title == title_of([before])
+        else head.title,
         messages=max(0, head.messages - (after is None)),
         turns=max(0, head.turns - (after is None and before.role == "user")),
         tokens=max(0, head.tokens + weight),
@@ -137,7 +139,7 @@ def _with_entries(
     for record in records:
         tokens = 0 if record.id in addition.unstored else record.tokens
         entry = Entry(record.hash, record.id, record.role, record.state == "active", tokens)
-        place = _place(entries, record.parent) if record.id in named else len(entries)
+        place = place_after(entries, record.parent) if record.id in named else len(entries)
         entries.insert(place, entry)
     return entries
 
@@ -151,17 +153,17 @@ def _restate(log: Sequence[Entry], addition: Addition) -> list[Entry]:
     ]
 
 
-def _in_order(tail: Sequence[Record], log: Sequence[Entry]) -> list[Record]:
+def in_order(tail: Sequence[Record], log: Sequence[Entry]) -> list[Record]:
     """The tail in the log's order, where an edited message stands in the place of the old one."""
     places = {entry.id: i for i, entry in enumerate(log)}
     return sorted(tail, key=lambda record: places.get(record.id, -1))  # -1: older than the log
 
 
-def _place(entries: Sequence[Entry], parent: str | None) -> int:
+def place_after(entries: Sequence[Entry], parent: str | None) -> int:
     following = (i + 1 for i, entry in enumerate(entries) if entry.id == parent)
     return next(following, len(entries)) if parent else 0
 
 
-def _title(records: Sequence[Record]) -> str:
+def title_of(records: Sequence[Record]) -> str:
     first = next((record.content for record in records if record.role == "user"), "")
     return " ".join(first.split())[:TITLE_CHARACTERS]

@@ -25,6 +25,8 @@ class Given:
     tokens: int
     at: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: float | None = None
+    pin: bool = False
 
 
 class Intake:
@@ -60,8 +62,7 @@ class Intake:
         if {record.id for record in part} <= {entry.id for entry in head.log}:
             return part
         known = {
-            random_part(record.id): record
-            for record in await self._log.messages(owner, head.session)
+            random_part(record.id): record for record in await self._log.stored(owner, head.session)
         }
         if not all(random_part(record.id) in known for record in part):
             raise BadRequest(
@@ -84,6 +85,8 @@ class Intake:
             at=now if given.at is None else given.at,
             hash=hash,
             metadata=given.metadata,
+            expires_at=given.expires_at,
+            pin=given.pin,
         )
 
 

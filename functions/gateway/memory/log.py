@@ -85,7 +85,15 @@ class MessageLog:
         raise StoreUnavailable("The session is too busy; try again.")
 
     async def messages(self, owner: str, session: str) -> list[Record]:
-        """Every message of the session, all branches, in order. Raises `NotFound`."""
+        """Every message of the session whose time is not over, all branches, in order.
+
+        Raises `NotFound`.
+        """
+        now = self._clock()
+        return [record for record in await self.stored(owner, session) if record.alive(now)]
+
+    async def stored(self, owner: str, session: str) -> list[Record]:
+        """As `messages`, with those that the cleanup has yet to take away."""
         loaded = await self.load(owner, session)
         if loaded.head.version is None:
             raise NotFound("No such session.", code="session_not_found")

@@ -74,6 +74,13 @@ class IndexCache:
             self._forget(next(iter(self._entries)))
         return index
 
+    def drop(self, root: str) -> int:
+        """Forget what lies beneath `root`; returns how many indexes that were."""
+        keys = [key for key in self._entries if key[0].startswith(f"{root}/")]
+        for key in keys:
+            self._forget(key)
+        return len(keys)
+
     def _forget(self, key: tuple[str, ...]) -> None:
         if gone := self._entries.pop(key, None):
             self._bytes -= gone.bytes
@@ -105,12 +112,12 @@ class Recall:
         return Candidates([index for index in indexes if index.chunks], skipped)
 
     def _has(self, path: str, segment: Segment, only: str, now: float) -> bool:
-        return self._cache.get(_key(path, segment, only), now) is not None
+        return self._cache.get(segment_key(path, segment, only), now) is not None
 
     def _segment(
         self, path: str, segment: Segment, document: Document | None, only: str, now: float
     ) -> LexicalIndex:
-        key = _key(path, segment, only)
+        key = segment_key(path, segment, only)
         if (cached := self._cache.get(key, now)) is not None:
             return cached
         if document is None:
@@ -123,11 +130,15 @@ class Recall:
     def _tail(self, head: Head, root: str, now: float) -> LexicalIndex:
         if head.version is None or not head.tail:
             return LexicalIndex([])
-        key = (f"{root}/sessions/{head.key}", head.version, "tail")
+        key = tail_key(root, head)
         return self._cache.get(key, now) or self._cache.put(key, head.tail, now)
 
 
-def _key(path: str, segment: Segment, only: str) -> tuple[str, ...]:
+def tail_key(root: str, head: Head) -> tuple[str, ...]:
+    return f"{root}/sessions/{head.key}", str(head.version), "tail"
+
+
+def segment_key(path: str, segment: Segment, only: str = "") -> tuple[str, ...]:
     """After an erasure numbers and versions begin again; the time the ids were made in does not."""
     made = f"{segment.made_from}-{segment.made_to}"
     return path, str(segment.version), made, only

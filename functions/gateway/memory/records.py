@@ -74,9 +74,13 @@ class Record:
     def unpacked(fields: Mapping[str, Any]) -> "Record":
         return Record(**fields)
 
+    def alive(self, now: float) -> bool:
+        """False once its time is over, whether or not the cleanup has taken it away already."""
+        return self.expires_at is None or self.expires_at > now
+
     def rankable(self, now: float) -> bool:
-        alive = self.expires_at is None or self.expires_at > now
-        return self.state == "active" and alive and self.role != "system" and bool(self.content)
+        said = self.role != "system" and bool(self.content)
+        return self.state == "active" and said and self.alive(now)
 
 
 def new_id(now: float, random_bits: Callable[[int], int], prefix: str = "m") -> str:
@@ -120,6 +124,13 @@ def content_hash(owner: str, role: str, text: str, tool_ids: tuple[str, ...]) ->
         encoded = part.encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8, "big") + encoded)
     return base64.b32hexencode(digest.digest()).decode().lower()
+
+
+def text_digest(id: str, text: str) -> str:
+    """Tells whether a message's text is still the same. Keyed by its id: equal texts of two
+    messages do not look equal in the store."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(encoded, key=id.encode()[:64], digest_size=5).hexdigest()
 
 
 def _hashed(text: str) -> str:

@@ -1,6 +1,6 @@
 """How the memory's documents are named, written and read. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -10,6 +10,8 @@ from gateway.memory import upgrades
 from gateway.memory.records import Record
 from gateway.memory.segments import Filled
 from gateway.memory.upgrades import SCHEMA
+
+DAY_SECONDS = 86_400.0
 
 
 def segment_path(root: str, number: int) -> str:
@@ -28,6 +30,21 @@ def segment_write(root: str, filled: Filled) -> Write:
     records = orjson.dumps([record.packed() for record in filled.records]).decode()
     fields = {"schema": SCHEMA, "version": filled.segment.version, "records": records}
     return Set(segment_path(root, filled.segment.number), fields)
+
+
+def archive_path(root: str, expires_at: float, name: str) -> str:
+    """`root` is the owner's path. Ids begin with the day of expiry, so the due ones come first."""
+    return f"{root}/archive/{day_of_expiry(expires_at)}-{name}"
+
+
+def day_of_expiry(at: float) -> str:
+    return f"{int(at // DAY_SECONDS):06d}"
+
+
+def archive_fields(records: Sequence[Record], now: float) -> dict[str, Any]:
+    """Shaped as a segment, so that it is read back as one."""
+    packed = orjson.dumps([record.packed() for record in records]).decode()
+    return {"schema": SCHEMA, "archived_at": now, "records": packed}
 
 
 def saved(path: str, fields: Mapping[str, Any], version: str | None) -> Write:

@@ -32,6 +32,7 @@ COLLECTIONS = (
 )
 PAGE = 100
 ATTEMPTS = 8
+UNSEEN = 1 << 16  # messages in tails that the owner's own sequence may not know of
 DAY_SECONDS = 86_400.0
 
 
@@ -62,7 +63,8 @@ class Erasure:
         self._backup_days = backup_days
 
     async def erase(self, owner: str) -> ErasureReceipt:
-        """Erase all. Raises `Contested` under a legal hold, or when turns keep winning the race."""
+        """Erase all. Raises `Contested` under a legal hold, when turns keep winning the race, and
+        where another erasure of this memory has taken it over and goes on."""
         root = owner_path(owner)
         before, marked = await self._mark(root)
         documents = 0
@@ -71,9 +73,7 @@ class Erasure:
                 documents += deleted
         forgotten = await self._ranker.forget(owner, marked.epoch)
         now = self._clock()
-        await self._documents.commit(
-            Update(root, replace(marked, erasing=False).packed(), str(marked.version))
-        )
+        await self._finish(root, marked)
         return ErasureReceipt(
             epoch=marked.epoch,
             erased_at=now,
@@ -84,12 +84,20 @@ class Erasure:
             retriever=forgotten,
         )
 
+    async def _finish(self, root: str, marked: Owner) -> None:
+        """Who marked last ends it: an earlier one would let in what the later one still deletes."""
+        unmarked = replace(marked, erasing=False).packed()
+        try:
+            await self._documents.commit(Update(root, unmarked, str(marked.version)))
+        except Conflict:
+            Owner.of((await self._documents.get(root))[0]).readable()
+
     async def _mark(self, root: str) -> tuple[Owner, Owner]:
         """Empty and mark the owner's document; what it was, and what it is now."""
         for _ in range(ATTEMPTS):
             before = Owner.of((await self._documents.get(root))[0]).erasable()
             marked = Owner(
-                sequence=before.sequence,
+                sequence=before.sequence + (0 if before.erasing else UNSEEN),
                 epoch=before.epoch if before.erasing else before.epoch + 1,
                 erasing=True,
             )

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-import orjson
-
 from gateway.documents.base import (
     Conflict,
     Create,
@@ -20,12 +18,19 @@ from gateway.documents.base import (
     Update,
     Write,
 )
-from gateway.memory.heads import SCHEMA, Head, Owner
+from gateway.memory.heads import Head, Owner
+from gateway.memory.heirs import bequeathed
 from gateway.memory.records import Record
 from gateway.memory.segments import Segment, describe
-from gateway.memory.storage import read_segment, segment_path, segment_write
+from gateway.memory.storage import (
+    archive_fields,
+    archive_path,
+    read_segment,
+    segment_path,
+    segment_write,
+)
 from gateway.retention.decisions import Decision, Policy, Uses, decide, without
-from gateway.retention.expiry import archive_path, delete_expired
+from gateway.retention.expiry import delete_expired
 
 ATTEMPTS = 8
 LONGEST_PAUSE_SECONDS = 0.5
@@ -134,9 +139,10 @@ class Archivist:
         kept, leaving = list(records), decision.leaving
         for start in range(0, len(sessions), HEADS_PER_COMMIT):
             keys = sessions[start : start + HEADS_PER_COMMIT]
-            gone = [record for record in leaving if record.session in keys]
-            ids = {record.id for record in gone}
-            kept = [record for record in kept if record.id not in ids]
+            ids = {record.id for record in leaving if record.session in keys}
+            passed_on = bequeathed(kept, ids)
+            gone = [record for record in passed_on if record.id in ids]
+            kept = [record for record in passed_on if record.id not in ids]
             version = next(one.version for one in state.segments if one.number == number)
             filled = describe(number, version + 1, kept)
             state = await self._commit(
@@ -156,10 +162,13 @@ class Archivist:
             state, head = Owner.of(found[0]), Head.of(found[1], "")
             if not _may_change(state) or not self._is_idle(head):
                 return
-            gone = self._decide(head.tail, uses).leaving
+            ids = {record.id for record in self._decide(head.tail, uses).leaving}
+            passed_on = bequeathed(head.tail, ids)
+            gone = [record for record in passed_on if record.id in ids]
             if self._dry_run or not gone:
                 self._count(gone)
                 return
+            head = replace(head, tail=passed_on)
             last = max(record.sequence for record in gone)
             try:
                 writes = [_relieved(root, head, gone)]
@@ -183,10 +192,8 @@ class Archivist:
         return replace(state, version=written[0].version)
 
     def _archive(self, root: str, name: str, archived: Sequence[Record]) -> Write:
-        """Shaped as a segment, so that it is read back as one."""
-        records = orjson.dumps([record.packed() for record in archived]).decode()
-        fields = {"schema": SCHEMA, "archived_at": self._now, "records": records}
         expires_at = self._policy.deleted_at(self._now)
+        fields = archive_fields(archived, self._now)
         return Create(archive_path(root, expires_at, name), fields, expires_at)
 
     def _count(self, gone: Sequence[Record]) -> None:

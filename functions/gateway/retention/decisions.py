@@ -14,6 +14,7 @@ from gateway.retention.importance import Importance, importance
 
 DAY_SECONDS = 86_400.0
 TOOL_ROLES = frozenset({"tool", "function"})
+OVERRIDE = "importance_override"  # a name among the metadata
 CALLS = frozenset({"tool_calls", "function_call"})
 
 
@@ -69,12 +70,11 @@ def decide(records: Sequence[Record], uses: Uses, policy: Policy, now: float) ->
     A tool call and its replies stay or leave together: an upstream refuses one without the other.
     """
     decision = Decision([], [], [])
-    said_again = _said_again(records)
+    again = said_again(records)
     for group in _inseparable(records):
         ended = any(_expired(record, now) for record in group)
         leaves = ended or all(
-            _has_had_its_time(record, uses, policy, now, record.id in said_again)
-            for record in group
+            _has_had_its_time(record, uses, policy, now, record.id in again) for record in group
         )
         for record in group:
             if _expired(record, now):
@@ -86,16 +86,21 @@ def decide(records: Sequence[Record], uses: Uses, policy: Policy, now: float) ->
 
 def importance_of(record: Record, uses: Uses, now: float, *, repeated: bool = False) -> Importance:
     idle_since = max(record.at, uses.last.get(record.id, record.at))
-    override = record.metadata.get("importance_override")
     return importance(
         role=record.role,
         text=record.content,
         idle_days=(now - idle_since) / DAY_SECONDS,
         uses=uses.counts[record.id],
         pinned=record.pin,
-        override=float(override) if isinstance(override, int | float) else None,
+        override=override_of(record),
         repeated=repeated,
     )
+
+
+def override_of(record: Record) -> float | None:
+    """The importance that its owner gave a message."""
+    given = record.metadata.get(OVERRIDE)
+    return float(given) if isinstance(given, int | float) else None
 
 
 def without(head: Head, gone: Sequence[Record]) -> Head:
@@ -118,7 +123,7 @@ def without(head: Head, gone: Sequence[Record]) -> Head:
     )
 
 
-def _said_again(records: Sequence[Record]) -> set[str]:
+def said_again(records: Sequence[Record]) -> set[str]:
     """Ids of the messages whose very text a later one repeats."""
     again: set[str] = set()
     later: set[str] = set()

@@ -6,22 +6,18 @@ Firestore's TTL policies delete within a day or so; SQLite and the emulator neve
 import asyncio
 
 from gateway.documents.base import Conflict, Delete, Document, Documents
+from gateway.memory.storage import day_of_expiry
 from gateway.retention.decisions import DAY_SECONDS
 
 TEMPORARY = ("requests", "staging")
 PAGE = 16  # documents held at once; a stored answer may take half a megabyte
 
 
-def archive_path(root: str, expires_at: float, name: str) -> str:
-    """`root` is the owner's path. Ids begin with the day of expiry, so the due ones come first."""
-    return f"{root}/archive/{_day(expires_at)}-{name}"
-
-
 async def delete_expired(
     documents: Documents, root: str, now: float, *, dry_run: bool = False
 ) -> int:
     """How many documents of the owner's were past their time at `now`."""
-    due = _day(now + DAY_SECONDS)  # archives' ids below it are of today or before
+    due = day_of_expiry(now + DAY_SECONDS)  # archives' ids below it are of today or before
     counts = await asyncio.gather(
         _delete(documents, f"{root}/archive", now, before=due, dry_run=dry_run),
         *(_delete(documents, f"{root}/{name}", now, dry_run=dry_run) for name in TEMPORARY),
@@ -56,7 +52,3 @@ async def _commit(documents: Documents, due: list[Document]) -> int:
     except Conflict:
         return 0
     return len(due)
-
-
-def _day(at: float) -> str:
-    return f"{int(at // DAY_SECONDS):06d}"

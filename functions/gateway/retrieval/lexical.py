@@ -11,7 +11,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from sys import getsizeof, intern
 
@@ -169,13 +169,28 @@ class LexicalRanker:
 
     def ordered(self, question: Question, reason: str) -> Ranking:
         scored = rank(question.query, question.indexes)
-        return Ranking(scored, f"lexical; reason={reason}", self._scale)
+        ranks = _ranks(scored, question.in_hand)
+        return Ranking(scored, f"lexical; reason={reason}", self._scale, ranks=ranks)
 
     async def prefill(self, owner: str, epoch: int, passages: Sequence[Passage]) -> None:
         pass
 
     async def forget(self, owner: str, epoch: int) -> Forgotten:
         return Forgotten(forgotten=True, horizon_seconds=0.0)
+
+
+def _ranks(
+    scored: Sequence[Scored], in_hand: Callable[[Passage], bool]
+) -> dict[str, dict[str, int]]:
+    """Each message's among those that score and are not in hand, 1 the best, the latest first."""
+    found = {
+        passage.id: (score, passage.at, one.place)
+        for one in scored
+        for passage, score in zip(one.chunk.passages, one.passage_scores, strict=True)
+        if score > 0 and not in_hand(passage)
+    }
+    order = sorted(found, key=lambda one: (found[one], one), reverse=True)
+    return {id: {"lexical": place} for place, id in enumerate(order, start=1)}
 
 
 def _weights(query: str, indexes: Sequence[LexicalIndex], size: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from gateway.chat.compressing import CompressionDesk
 from gateway.chat.pipeline import Pipeline
 from gateway.chat.wire import parse_chat
 from gateway.identity.base import Authenticator
-from gateway.routes.requests import call_of, caller_of, read_body
+from gateway.routes.requests import call_of, caller_of, needed_to_chat, own, read_body
 from gateway.routes.responses import json_response, respond
 
 
@@ -16,16 +16,20 @@ def chat_routes(
     door: Authenticator, pipeline: Pipeline, desk: CompressionDesk, max_body_bytes: int
 ) -> list[Route]:
     async def complete(request: Request) -> Response:
-        caller = await caller_of(request, door)
-        body = await read_body(request, max_body_bytes)
-        return respond(await pipeline.complete(caller, parse_chat(body), call_of(request)))
+        caller = await caller_of(request, door, needed_to_chat(request))
+        chat = parse_chat(await read_body(request, max_body_bytes))
+        call = call_of(request, caller)
+        if call.mode != "off":  # then it is the upstream's alone, byte for byte
+            own(chat.payload, caller)
+        return respond(await pipeline.complete(caller, chat, call))
 
     async def compress(request: Request) -> Response:
-        caller = await caller_of(request, door)
-        body = await read_body(request, max_body_bytes)
-        chat = parse_chat(body, needs_model=False)
+        caller = await caller_of(request, door, "reader")
+        chat = parse_chat(await read_body(request, max_body_bytes), needs_model=False)
+        own(chat.payload, caller)
+        call = call_of(request, caller)
         named = request.headers.get("x-memory", "").strip().lower() in {"read", "on"}
-        payload, headers = await desk.compress(caller, chat, call_of(request), with_memory=named)
+        payload, headers = await desk.compress(caller, chat, call, with_memory=named)
         return json_response(payload, headers=headers)
 
     return [

@@ -1,7 +1,6 @@
-"""What is remembered: messages handed in, sessions listed, read back and deleted, receipts."""
+"""Messages handed in: a past to import, a note to keep. And how a message is told."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     ValidationError,
 )
 from pydantic_core import PydanticCustomError
@@ -21,25 +21,21 @@ from starlette.routing import Route
 
 from gateway.chat.wire import MESSAGE_OVERHEAD_TOKENS, parse_object
 from gateway.errors import BadRequest, TooLarge
-from gateway.identity.base import Authenticator
+from gateway.identity.base import Authenticator, Identity
 from gateway.limits.limiter import Limiter
-from gateway.memory.heads import Head
 from gateway.memory.intake import Given, Intake
-from gateway.memory.log import MessageLog
-from gateway.memory.receipts import Receipts
 from gateway.memory.records import Record
 from gateway.memory.segments import MESSAGE_BYTES
-from gateway.routes.requests import caller_of, checked_session, read_body
+from gateway.retention.decisions import OVERRIDE, override_of
+from gateway.routes.requests import caller_of, checked_session, idempotency_key_of, own, read_body
 from gateway.routes.responses import json_response
 from gateway.tokens.base import Tokenizer
 
 MAX_BATCH = 500
-MAX_PAGE = 200
-PAGE_SIZE = re.compile(r"[0-9]{1,4}")
-DOCUMENT_ID = re.compile(r"[a-z2-7]{1,64}")
 DEFAULT_SESSION = "notes"
 KEY_CHARACTERS = 64
 VALUE_CHARACTERS = 512
+METADATA_NAMES = 16
 RECORD_BYTES = 1024  # more than a record's other fields take
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -57,11 +53,15 @@ def _scalar(value: object) -> object:
 
 Key = Annotated[str, Field(max_length=KEY_CHARACTERS)]
 Value = Annotated[Any, BeforeValidator(_scalar)]
-Metadata = Annotated[dict[Key, Value], Field(max_length=16)]
+Metadata = Annotated[dict[Key, Value], Field(max_length=METADATA_NAMES)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 class GivenMessage(BaseModel):
-    """One message of `POST /v1/messages`. `at` is epoch seconds or an ISO 8601 time."""
+    """One message of `POST /v1/messages`; its times are epoch seconds or ISO 8601.
+
+    A `pin` is kept for good, up to `expires_at`; `importance_override` stands for the computed one.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,6 +73,9 @@ class GivenMessage(BaseModel):
     )
     at: datetime | None = None
     metadata: Metadata = Field(default_factory=dict)
+    importance_override: Share | None = None
+    expires_at: datetime | None = None
+    pin: StrictBool = False
 
 
 class Batch(BaseModel):
@@ -85,40 +88,32 @@ class MemoryRoutes:
     def __init__(
         self,
         door: Authenticator,
-        log: MessageLog,
         intake: Intake,
-        receipts: Receipts,
         tokenizer: Tokenizer,
+        clock: Callable[[], float],
         *,
         limiter: Limiter,
         max_body_bytes: int,
         max_message_characters: int,
     ) -> None:
         self._door = door
-        self._log = log
         self._intake = intake
-        self._receipts = receipts
         self._tokenizer = tokenizer
+        self._clock = clock
         self._limiter = limiter
         self._max_body_bytes = max_body_bytes
         self._max_message_characters = max_message_characters
 
     def routes(self) -> list[Route]:
-        return [
-            Route("/v1/messages", self.store, methods=["POST"]),
-            Route("/v1/sessions", self.sessions, methods=["GET"]),
-            Route("/v1/sessions/{session}", self.delete_session, methods=["DELETE"]),
-            Route("/v1/sessions/{session}/messages", self.messages, methods=["GET"]),
-            Route("/v1/memory/receipts/{id}", self.receipt, methods=["GET"]),
-        ]
+        return [Route("/v1/messages", self.store, methods=["POST"])]
 
     async def store(self, request: Request) -> Response:
         """201 with the ids, in the order given. It costs a request and no tokens of the limits."""
         caller = await caller_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0)
         body = parse_object(await read_body(request, self._max_body_bytes))
-        given = [self._given(one, place) for place, one in _parsed(body).items()]
-        key = request.headers.get("idempotency-key")
+        given = [self._given(one, place) for place, one in _parsed(body, caller).items()]
+        key = idempotency_key_of(request, caller)
         stored = await self._intake.store(caller.owner, given, key)
         items = [
             {"id": record.id, "object": "memory.message", "session_id": one.session}
@@ -126,64 +121,20 @@ class MemoryRoutes:
         ]
         return json_response({"object": "list", "data": items}, 201, reservation.headers())
 
-    async def sessions(self, request: Request) -> Response:
-        caller = await caller_of(request, self._door)
-        limit, after = _page(request)
-        if after is not None and not DOCUMENT_ID.fullmatch(after):
-            raise _unknown_after()
-        found = await self._log.sessions(caller.owner, limit=limit + 1, after=after)
-        page = found[:limit]
-        newest_first = sorted(page, key=lambda one: one[1].updated_at, reverse=True)
-        return json_response(
-            {
-                "object": "list",
-                "data": [_session(head) for _, head in newest_first],
-                "has_more": len(found) > limit,
-                "next": page[-1][0] if len(found) > limit else None,
-            }
-        )
-
-    async def messages(self, request: Request) -> Response:
-        caller = await caller_of(request, self._door)
-        session = checked_session(request.path_params["session"], "session")
-        limit, after = _page(request)
-        records = await self._log.messages(caller.owner, session)
-        start = _after(records, after)
-        page = records[start : start + limit]
-        has_more = start + limit < len(records)
-        return json_response(
-            {
-                "object": "list",
-                "data": [message_told(record, session) for record in page],
-                "has_more": has_more,
-                "next": page[-1].id if has_more else None,
-            }
-        )
-
-    async def delete_session(self, request: Request) -> Response:
-        caller = await caller_of(request, self._door)
-        session = checked_session(request.path_params["session"], "session")
-        removed = await self._log.delete_session(caller.owner, session)
-        return json_response(
-            {"id": session, "object": "session.deleted", "deleted": True, "messages": removed}
-        )
-
-    async def receipt(self, request: Request) -> Response:
-        caller = await caller_of(request, self._door)
-        found = await self._receipts.find(caller.owner, request.path_params["id"])
-        return json_response(found)
-
     def _given(self, message: GivenMessage, place: str) -> Given:
         """All that could be refused is refused here, before the first message is stored."""
-        check_size(message.content, message.metadata, self._max_message_characters, place)
+        metadata = with_override(message.metadata, message.importance_override, place)
+        check_size(message.content, metadata, self._max_message_characters, place)
         tokens = MESSAGE_OVERHEAD_TOKENS + self._tokenizer.count(message.content)
         return Given(
             role=message.role,
             content=message.content,
             session=checked_session(message.session_id, f"{place}session_id"),
             tokens=tokens,
-            at=_epoch(message.at),
-            metadata=message.metadata,
+            at=epoch_of(message.at),
+            metadata=metadata,
+            expires_at=ending(message.expires_at, self._clock(), place),
+            pin=message.pin,
         )
 
 
@@ -203,12 +154,46 @@ def _too_large(bound: str, place: str) -> TooLarge:
     )
 
 
-def _parsed(body: dict[str, Any]) -> dict[str, GivenMessage]:
+def with_override(
+    metadata: Mapping[str, Any], override: float | None, place: str = ""
+) -> Mapping[str, Any]:
+    """The metadata with the importance that was given, which is kept and exported among them.
+
+    Raises `BadRequest` where there is no room for it.
+    """
+    if override is None:
+        return metadata
+    return checked_names({**metadata, OVERRIDE: override}, place)
+
+
+def checked_names(metadata: Mapping[str, Any], place: str = "") -> Mapping[str, Any]:
+    """Raises `BadRequest` for metadata of more names than there is room for."""
+    if len(metadata) > METADATA_NAMES:
+        raise BadRequest(
+            f"There is room for {METADATA_NAMES} names, with an 'importance_override' and an"
+            " item's type among them.",
+            param=f"{place}metadata",
+        )
+    return metadata
+
+
+def ending(at: datetime | None, now: float, place: str = "") -> float | None:
+    """Raises `BadRequest` for a moment that is past: an old date is a mistake."""
+    moment = epoch_of(at)
+    if moment is not None and moment <= now:
+        raise BadRequest("'expires_at' is a moment in the future.", param=f"{place}expires_at")
+    return moment
+
+
+def _parsed(body: dict[str, Any], caller: Identity) -> dict[str, GivenMessage]:
     """The messages of a batch, or the one message that the body is, by how a `param` begins."""
-    if "messages" in body:
-        messages = validated(Batch, body).messages
-        return {f"messages[{i}].": message for i, message in enumerate(messages)}
-    return {"": validated(GivenMessage, body)}
+    body = own(body, caller)
+    if "messages" not in body:
+        return {"": validated(GivenMessage, body)}
+    if isinstance(given := body["messages"], list):
+        body["messages"] = [own(one, caller) if isinstance(one, dict) else one for one in given]
+    messages = validated(Batch, body).messages
+    return {f"messages[{i}].": message for i, message in enumerate(messages)}
 
 
 def validated(model: type[Model], body: dict[str, Any]) -> Model:
@@ -229,47 +214,17 @@ def _param(location: tuple[int | str, ...]) -> str:
     return param.lstrip(".")
 
 
-def _epoch(at: datetime | None) -> float | None:
+def epoch_of(at: datetime | None) -> float | None:
     if at is None:
         return None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def _page(request: Request) -> tuple[int, str | None]:
-    limit = request.query_params.get("limit", "100")
-    if not PAGE_SIZE.fullmatch(limit) or not 1 <= int(limit) <= MAX_PAGE:
-        raise BadRequest(f"'limit' is a number from 1 to {MAX_PAGE}.", param="limit")
-    return int(limit), request.query_params.get("after")
-
-
-def _after(records: Sequence[Record], id: str | None) -> int:
-    """Where the page behind that message begins."""
-    if id is None:
-        return 0
-    for place, record in enumerate(records, start=1):
-        if record.id == id:
-            return place
-    raise _unknown_after()
-
-
-def _unknown_after() -> BadRequest:
-    return BadRequest("'after' is the 'next' of the page before.", param="after")
-
-
-def _session(head: Head) -> dict[str, Any]:
-    return {
-        "id": head.session,
-        "object": "session",
-        "title": head.title,
-        "created_at": head.created_at,
-        "updated_at": head.updated_at,
-        "messages": head.messages,
-        "turns": head.turns,
-        "tokens": head.tokens,
-    }
-
-
 def message_told(record: Record, session: str | None) -> dict[str, Any]:
+    """An override is told beside the metadata that keep it."""
+    override, metadata = override_of(record), dict(record.metadata)
+    if override is not None:
+        del metadata[OVERRIDE]
     message: dict[str, Any] = {
         "id": record.id,
         "object": "memory.message",
@@ -283,7 +238,9 @@ def message_told(record: Record, session: str | None) -> dict[str, Any]:
         "state": record.state,
         "interrupted": record.interrupted,
         "pin": record.pin,
-        "metadata": dict(record.metadata),
+        "expires_at": record.expires_at,
+        "importance_override": override,
+        "metadata": metadata,
         **record.extras,
     }
     if record.receipt:

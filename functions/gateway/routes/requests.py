@@ -2,16 +2,21 @@
 
 import re
 import secrets
-from typing import cast
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
 
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.accounts.workspace import Role
 from gateway.chat.pipeline import Call, MemoryMode
-from gateway.errors import BadRequest, NotFound, TooLarge
+from gateway.errors import BadRequest, Forbidden, TooLarge
 from gateway.identity.base import Authenticator, Identity
 
+PERSON_FIELDS = ("user_id", "tenant_id", "workspace_id")
+READING = ("GET", "HEAD")
 MODES = ("on", "read", "write", "off")
 SESSION_ID = re.compile(r"[!-~]{1,200}")
+MAX_KEY_CHARACTERS = 255
 CONTENT_LENGTH = re.compile(r"[0-9]{1,20}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -24,31 +29,71 @@ TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises `TooLarge` as soon as it is, whatever length was announced."""
+    return b"".join([piece async for piece in body_pieces(request, max_bytes)])
+
+
+async def body_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises as `read_body` does, in the middle if need be."""
     announced = request.headers.get("content-length", "")
     if CONTENT_LENGTH.fullmatch(announced) and int(announced) > max_bytes:
         raise _too_large(max_bytes)
-    pieces, size = [], 0
+    size = 0
     try:
         async for piece in request.stream():
             size += len(piece)
             if size > max_bytes:
                 raise _too_large(max_bytes)
-            pieces.append(piece)
+            yield piece
     except ClientDisconnect:
         raise BadRequest("The request body was cut short.") from None
-    return b"".join(pieces)
 
 
-async def caller_of(request: Request, door: Authenticator) -> Identity:
-    """Who is calling. A workspace that is not the caller's own is not there."""
+async def person_of(request: Request, door: Authenticator) -> Identity:
+    """Who is calling, whatever the workspace: for what is about the person alone."""
     headers = request.headers
-    identity = await door.identify(headers.get("authorization"), headers.get("x-api-key"))
-    if headers.get("x-workspace-id") not in {None, "", "personal", identity.owner}:
-        raise NotFound("No such workspace.", code="workspace_not_found")
-    return identity
+    return await door.identify(headers.get("authorization"), headers.get("x-api-key"))
 
 
-def call_of(request: Request) -> Call:
+async def caller_of(request: Request, door: Authenticator, needs: Role | None = None) -> Identity:
+    """Who is calling, and in which workspace; one that is not the caller's is not there.
+
+    It takes a writer's role to send anything but a GET, unless `needs` tells otherwise.
+    """
+    if needs is None:
+        needs = "reader" if request.method in READING else "writer"
+    identity = await person_of(request, door)
+    return await door.enter(identity, request.headers.get("x-workspace-id"), needs)
+
+
+def needed_to_chat(request: Request) -> Role:
+    """A turn that nobody will remember is a reader's too."""
+    mode = request.headers.get("x-memory", "").strip().lower()
+    return "reader" if mode in {"read", "off"} else "writer"
+
+
+def own(fields: Mapping[str, Any], caller: Identity) -> dict[str, Any]:
+    """The fields without those that name a person: the credential alone decides who that is.
+
+    Raises `Forbidden` where they name somebody else.
+    """
+    for name in PERSON_FIELDS:
+        if fields.get(name) not in (None, caller.owner, caller.subject, caller.workspace):
+            raise Forbidden("The credential decides whose memory this is.", param=name)
+    return {name: value for name, value in fields.items() if name not in PERSON_FIELDS}
+
+
+def idempotency_key_of(request: Request, caller: Identity) -> str | None:
+    """The caller's own. Raises `BadRequest` for one that is empty or too long."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+        raise BadRequest(
+            f"Idempotency-Key takes 1 to {MAX_KEY_CHARACTERS} characters.",
+            param="Idempotency-Key",
+        )
+    return caller.own_key(key)
+
+
+def call_of(request: Request, caller: Identity) -> Call:
     headers = request.headers
     mode = headers.get("x-memory", "on").strip().lower()
     if mode not in MODES:
@@ -57,7 +102,7 @@ def call_of(request: Request) -> Call:
     return Call(
         mode=cast("MemoryMode", mode),
         session=checked_session(session) if session else None,
-        idempotency_key=headers.get("idempotency-key"),
+        idempotency_key=idempotency_key_of(request, caller),
         forwarded=forwarded(request),
     )
 

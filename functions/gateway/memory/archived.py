@@ -1,0 +1,118 @@
+"""One archived message by its id: read, and deleted before its time.
+
+An archive has no index by id, so its documents are read page by page, those archived last first.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from gateway.documents.base import (
+    Conflict,
+    Delete,
+    Document,
+    Documents,
+    StoreUnavailable,
+    Update,
+    Write,
+)
+from gateway.errors import NotFound
+from gateway.memory.growth import unquoted
+from gateway.memory.heads import Head, Owner
+from gateway.memory.heirs import bequeathed
+from gateway.memory.records import Record, made_at_milliseconds, owner_path
+from gateway.memory.storage import archive_fields, read_segment
+
+PREFIX = "m"
+ATTEMPTS = 8
+LONGEST_PAUSE_SECONDS = 0.5
+PAGE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """An archived message with the document that it lies in. `session` is the client's name of its
+    session, None once that is gone."""
+
+    record: Record
+    session: str | None
+    document: Document
+    owner: Owner
+
+
+class Archived:
+    def __init__(
+        self, documents: Documents, clock: Callable[[], float], randomness: Random
+    ) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._randomness = randomness
+
+    async def get(self, owner: str, id: str) -> Shelved:
+        """Raises `NotFound`: also for someone else's, and for one whose time is over."""
+        if not id.startswith(PREFIX) or made_at_milliseconds(id) is None:
+            raise _missing()
+        root = owner_path(owner)
+        state = Owner.of((await self._documents.get(root))[0]).readable()
+        page = await self._page(root, None)
+        while page:
+            for document in page:
+                records = [] if document.expired(self._clock()) else read_segment(document)
+                if record := next((one for one in records if one.id == id), None):
+                    return Shelved(record, await self._session(root, record), document, state)
+            last = page[-1].id
+            page = await self._page(root, last) if len(page) == PAGE else []
+        raise _missing()
+
+    async def delete(self, owner: str, id: str) -> None:
+        """Out of the archive, and out of every memory block that quotes it.
+
+        Raises `NotFound`, and `Contested` under a legal hold.
+        """
+        for attempt in range(ATTEMPTS):
+            found = await self.get(owner, id)
+            found.owner.erasable()
+            try:
+                await self._documents.commit(*await self._writes(owner_path(owner), found))
+                return
+            except Conflict:
+                longest = min(LONGEST_PAUSE_SECONDS, 0.01 * 2**attempt)
+                await asyncio.sleep(self._randomness.uniform(0, longest))
+        raise StoreUnavailable("The memory is too busy; try again.")
+
+    async def _writes(self, root: str, found: Shelved) -> list[Write]:
+        paths = [f"{root}/sessions/{key}" for key in found.owner.open]
+        heads = await self._documents.get(*paths) if paths else []
+        return [_without(found), *_unquoted(found.record, [one for one in heads if one])]
+
+    async def _session(self, root: str, record: Record) -> str | None:
+        document = (await self._documents.get(f"{root}/sessions/{record.session}"))[0]
+        return Head.of(document, "").session if document else None
+
+    async def _page(self, root: str, before: str | None) -> list[Document]:
+        return await self._documents.list(
+            f"{root}/archive", before=before, limit=PAGE, newest_first=True
+        )
+
+
+def _without(found: Shelved) -> Write:
+    document, id = found.document, found.record.id
+    kept = [one for one in bequeathed(read_segment(document), (id,)) if one.id != id]
+    if not kept:
+        return Delete(document.path, document.version)
+    fields = archive_fields(kept, document.fields["archived_at"])
+    return Update(document.path, fields, document.version, document.expires_at)
+
+
+def _unquoted(record: Record, documents: Sequence[Document]) -> list[Write]:
+    writes: list[Write] = []
+    for document in documents:
+        head = Head.of(document, "")
+        if (cleared := unquoted(head, record)) != head:
+            writes.append(Update(document.path, cleared.packed(), document.version))
+    return writes
+
+
+def _missing() -> NotFound:
+    return NotFound("No such message.", code="message_not_found")

@@ -1,0 +1,1 @@
+"""What the service offers, described: `groups/` made into an OpenAPI document and a page."""

@@ -1,0 +1,1 @@
+"""The one place that names implementations: settings in, served apps out."""

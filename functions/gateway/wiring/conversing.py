@@ -1,0 +1,55 @@
+"""Chat, compression and the upstream's models."""
+
+from starlette.routing import Route
+
+from gateway.chat.claims import Claims
+from gateway.chat.compressing import CompressionDesk
+from gateway.chat.compression import Compressor
+from gateway.chat.estimates import Sizes
+from gateway.chat.finisher import Finisher
+from gateway.chat.pipeline import Pipeline
+from gateway.chat.prefills import Prefills
+from gateway.chat.threads import Threads
+from gateway.memory.recall import Recall
+from gateway.routes.chat import chat_routes
+from gateway.routes.models import Models
+from gateway.upstream.catalogue import Catalogue
+from gateway.wiring import options
+from gateway.wiring.parts import Parts
+
+
+def conversing(parts: Parts) -> list[Route]:
+    settings, clock, randomness = parts.settings, parts.clock, parts.randomness
+    chosen = options.compression(settings)
+    threads = Threads(parts.documents, parts.log, randomness)
+    recall = Recall(parts.documents, parts.cache)
+    compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
+    claims, sizes = Claims(parts.documents, clock), Sizes()
+    finisher = Finisher(
+        parts.log,
+        parts.limiter,
+        claims,
+        parts.tokenizer,
+        sizes,
+        clock,
+        parts.new_id,
+        chosen.prices,
+        parts.upstream.answers_are_memories,
+    )
+    pipeline = Pipeline(
+        parts.limiter,
+        threads,
+        compressor,
+        claims,
+        parts.upstream,
+        finisher,
+        Prefills(parts.ranker),
+        sizes,
+        clock,
+        randomness,
+    )
+    desk = CompressionDesk(parts.limiter, threads, compressor, clock, randomness)
+    return [
+        *chat_routes(parts.door, pipeline, desk, settings.max_body_bytes),
+        *Models(parts.door, Catalogue(parts.upstream, parts.documents, clock)).routes(),
+    ]

@@ -1,0 +1,96 @@
+"""What the routes share, made once for an app: the store, the ranker, the limiter, and so on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from gateway.accounts.workspaces import Workspaces
+from gateway.documents.base import Documents
+from gateway.identity.base import Authenticator
+from gateway.limits.limiter import Limiter
+from gateway.memory.archived import Archived
+from gateway.memory.edits import Edits
+from gateway.memory.intake import Intake
+from gateway.memory.log import MessageLog
+from gateway.memory.recall import IndexCache
+from gateway.memory.records import new_id
+from gateway.retrieval.base import Ranker
+from gateway.search.library import Library
+from gateway.search.newest import Newest
+from gateway.search.search import Search
+from gateway.settings import Settings
+from gateway.tokens.base import Tokenizer
+from gateway.tokens.rs_bpe import RsBpeTokenizer
+from gateway.upstream.base import Upstream
+from gateway.upstream.openai import make_client
+from gateway.wiring import options
+from gateway.wiring.adapters import documents_from, door_from, ranker_from, upstream_from
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    settings: Settings
+    randomness: Random
+    clock: Callable[[], float]
+    documents: Documents
+    tokenizer: Tokenizer
+    upstream: Upstream
+    workspaces: Workspaces
+    door: Authenticator
+    limiter: Limiter
+    log: MessageLog
+    cache: IndexCache
+    ranker: Ranker
+    search: Search
+
+    @property
+    def intake(self) -> Intake:
+        return Intake(self.log, self.clock, self.randomness)
+
+    @property
+    def edits(self) -> Edits:
+        return Edits(self.documents, self.randomness, self.tokenizer.count)
+
+    @property
+    def archived(self) -> Archived:
+        return Archived(self.documents, self.clock, self.randomness)
+
+    @property
+    def library(self) -> Library:
+        return Library(self.documents, self.cache)
+
+    @property
+    def newest(self) -> Newest:
+        return Newest(self.documents)
+
+    def new_id(self) -> str:
+        return new_id(self.clock(), self.randomness.getrandbits)
+
+
+def parts(settings: Settings, randomness: Random) -> Parts:
+    clock, client = time.time, make_client()
+    documents = documents_from(settings.store_url)
+    tokenizer = RsBpeTokenizer(settings.tokenizer)
+    workspaces = Workspaces(documents, clock, randomness)
+    cache = IndexCache(settings.max_memory_mb * MEGABYTE)
+    ranker = ranker_from(settings)
+    return Parts(
+        settings=settings,
+        randomness=randomness,
+        clock=clock,
+        documents=documents,
+        tokenizer=tokenizer,
+        upstream=upstream_from(settings, client, tokenizer),
+        workspaces=workspaces,
+        door=door_from(settings, client, workspaces),
+        limiter=Limiter(
+            documents, clock, options.limits(settings), settings.limiter_failure, randomness
+        ),
+        log=MessageLog(documents, clock, randomness),
+        cache=cache,
+        ranker=ranker,
+        search=Search(Library(documents, cache), ranker, options.weights(settings), clock),
+    )
