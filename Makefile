@@ -18,9 +18,10 @@ export PYTHONPATH := functions:gpu
 ifneq ($(SHARED),)
 export MEMORY_OPS_DIALOGUES := $(abspath $(SHARED)/data)
 export MEMORY_OPS_MODALSTUB := $(abspath $(SHARED)/tools/modalstub/modalstub.py)
+export MEMORY_OPS_TFSCHEMA := $(abspath $(SHARED)/tools/tfschema/tfschema.py)
 endif
 
-.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu economics eval quality reset clean
+.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu economics eval quality simulate costs reset clean
 
 # Gateway and retriever; the gateway answers at once, the retriever's model loads meanwhile.
 run: $(VENV)/.runs $(VENV)/.retriever
@@ -76,6 +77,13 @@ economics: $(VENV)/.tests
 
 eval: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/recall.py
+
+# 10, 1,000 and 100,000 people against the service's own limiter and caches; some minutes.
+simulate: $(VENV)/.tests
+	PYTHONPATH=$(PYTHONPATH):infra $(BIN)/python -m capacity.simulate
+
+costs: $(VENV)/bin/python
+	PYTHONPATH=infra $(BIN)/python -m capacity.costs
 
 reset: $(VENV)/.runs
 	$(BIN)/python functions/serve.py --reset

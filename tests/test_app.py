@@ -37,6 +37,10 @@ async def away(_: Request) -> Response:
     raise Unavailable("away")
 
 
+async def saving(_: Request) -> Response:
+    return Response("fine", headers={"x-tokens-saved": "-3", "x-memory-retriever": "gpu"})
+
+
 async def well(_: Request) -> Response:
     return Response("fine")
 
@@ -47,6 +51,7 @@ ROUTES = [
     Route("/refuse/{status}", refuse),
     Route("/away", away),
     Route("/well", well),
+    Route("/saving", saving),
 ]
 
 
@@ -150,3 +155,15 @@ async def test_an_ordinary_log_shows_every_request(caplog: pytest.LogCaptureFixt
         await ask("/nowhere")
     told = [(level, line["endpoint"], line["severity"]) for level, line in lines(caplog)]
     assert told == [(logging.INFO, "/well", "INFO"), (logging.INFO, "unmatched", "INFO")]
+
+
+async def test_a_line_tells_when_the_answer_began_and_what_it_saved(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        await ask("/saving")
+        await ask("/well")
+    saving, plain = (line for _, line in lines(caplog))
+    assert (saving["tokens_saved"], saving["retriever"]) == (-3, "gpu")
+    assert 0 <= saving["first_byte_ms"] <= saving["duration_ms"]
+    assert not {"tokens_saved", "retriever"} & plain.keys()

@@ -6,7 +6,9 @@ Knows no settings and no implementation; `wiring` hands over what it is made of.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -70,11 +72,45 @@ def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
     )
 
 
+@dataclass(slots=True)
+class Answered:
+    """What the log tells of an answer; seconds are the timer's."""
+
+    started: float
+    status: int = 0
+    retriever: str = ""
+    tokens_saved: str = ""
+    first_byte: float | None = None
+
+    def note(self, message: Message, now: float) -> None:
+        if message["type"] == "http.response.start":
+            headers = Headers(raw=message.get("headers", ()))
+            self.status = message["status"]
+            self.retriever = headers.get("x-memory-retriever", "")
+            self.tokens_saved = headers.get("x-tokens-saved", "")
+        elif self.first_byte is None and message.get("body"):
+            self.first_byte = now
+
+    def fields(self, ended: float) -> dict[str, Any]:
+        """As JSON; what this answer had nothing of is left out."""
+        known: dict[str, Any] = {
+            "status": self.status,
+            "duration_ms": _milliseconds(ended - self.started),
+        }
+        if self.first_byte is not None:
+            known["first_byte_ms"] = _milliseconds(self.first_byte - self.started)
+        if self.retriever:
+            known["retriever"] = self.retriever
+        if self.tokens_saved.removeprefix("-").isdecimal():
+            known["tokens_saved"] = int(self.tokens_saved)
+        return known
+
+
 class RequestScope:
     """Gives each request its id, and logs one line at its end.
 
-    The line holds no text, token or key: method, the route's pattern, status, milliseconds, and
-    who ranked where a prompt was made.
+    The line holds no text, token or key: method, the route's pattern, status, milliseconds to the
+    first byte and to the last, and where a prompt was made who ranked and what it saved.
     """
 
     def __init__(self, app: ASGIApp, timer: Callable[[], float] = time.perf_counter) -> None:
@@ -85,14 +121,12 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, retriever = self._timer(), 0, ""
+        answered = Answered(self._timer())
         request_id = request_id_of(Request(scope))
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, retriever
+            answered.note(message, self._timer())
             if message["type"] == "http.response.start":
-                status = message["status"]
-                retriever = Headers(raw=message.get("headers", ())).get("x-memory-retriever", "")
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
@@ -102,22 +136,18 @@ class RequestScope:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            self._log(scope, request_id, status, retriever, self._timer() - started)
+            self._log(scope, request_id, answered)
 
-    def _log(
-        self, scope: Scope, request_id: str, status: int, retriever: str, seconds: float
-    ) -> None:
-        route = scope.get("route")
-        level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+    def _log(self, scope: Scope, request_id: str, answered: Answered) -> None:
+        failed = answered.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        level = logging.ERROR if failed else logging.INFO
         line = {
             "event": "api_request",
             "severity": logging.getLevelName(level),
             "request_id": request_id,
             "method": scope["method"],
-            "endpoint": getattr(route, "path", "unmatched"),
-            "status": status,
-            "duration_ms": round(seconds * 1000, 2),
-            **({"retriever": retriever} if retriever else {}),
+            "endpoint": getattr(scope.get("route"), "path", "unmatched"),
+            **answered.fields(self._timer()),
         }
         logger.log(level, orjson.dumps(line).decode())
 
@@ -173,6 +203,10 @@ def _as_ours(error: HTTPException) -> GatewayError:
 
 def _internal_error() -> Response:
     return json_response(GatewayError("The server had an error.").body(), 500)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)
 
 
 def _described(error: BaseException) -> str:

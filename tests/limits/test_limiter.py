@@ -414,12 +414,16 @@ async def test_a_closed_limiter_lets_nothing_pass_unmetered(
 
 
 async def test_an_open_limiter_counts_in_the_process(
-    make_limiter: MakeLimiter, away: SqliteDocuments, clock: Clock
+    make_limiter: MakeLimiter,
+    away: SqliteDocuments,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     limiter = make_limiter(requests=3, store=away, failure="open")
     await admit_many(limiter, 3)
     assert (await refused(limiter)).headers["retry-after"] == "65"
     assert limiter.fail_opens == 4
+    assert caplog.messages[-1].startswith('{"event":"limiter_fail_open"')
     clock.now += 65
     await limiter.admit(ALICE, 1)
 

@@ -631,3 +631,23 @@ async def test_half_a_credential_or_one_no_header_carries_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="MODAL_KEY"):
         Tier("https://gpu.test", client, key, secret)
+
+
+async def test_what_is_known_of_the_tier_is_told_without_asking_it(
+    make: Make, retriever: LoopbackRetriever, clock: Clock
+) -> None:
+    ranker = make()
+    assert (ranker.standing().reachable, ranker.standing().heard_at) == (None, None)
+    assert retriever.requests == []
+    await ranker.rank(QUESTION)
+    standing = ranker.standing()
+    assert (standing.reachable, standing.answer_seconds) == (True, 0.0)
+    assert standing.heard_at is not None
+
+
+async def test_a_tier_that_is_gone_is_known_to_be(make: Make) -> None:
+    ranker = make(f"http://127.0.0.1:{free_port()}")
+    for _ in range(3):
+        await ranker.rank(QUESTION)
+    assert ranker.standing().reachable is False
+    assert ranker.standing().heard_at is None

@@ -125,11 +125,19 @@ class CertificateSource:
             )
         return self._verifiers.get(kid)
 
+    async def ready(self) -> bool:
+        """Whether a token could be judged now. Fetches where a token would, less often."""
+        if self._clock() >= self._fresh_until and self._may_ask():
+            await self._refresh()
+        return bool(self._verifiers)
+
     def _due(self, kid: str) -> bool:
-        now = self._clock()
+        wanted = kid not in self._verifiers or self._clock() >= self._fresh_until
+        return wanted and self._may_ask()
+
+    def _may_ask(self) -> bool:
         pause = REFETCH_SECONDS if self._verifiers else RETRY_SECONDS
-        wanted = kid not in self._verifiers or now >= self._fresh_until
-        return wanted and now >= self._attempted_at + pause
+        return self._clock() >= self._attempted_at + pause
 
     async def _refresh(self) -> None:
         if self._flight is None or self._flight.done():

@@ -8,10 +8,13 @@ that cannot fit are refused from memory and cost no write.
 
 import base64
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Literal
+
+import orjson
 
 from gateway.documents.base import Add, Documents, StoreUnavailable
 from gateway.errors import RateLimited, TooLarge, Unavailable
@@ -23,6 +26,8 @@ from gateway.limits.quota import Quota, path_of
 from gateway.limits.recent import Recent
 from gateway.limits.refusal import Refusal
 from gateway.limits.window import Usage, settlement_at, usage_from
+
+logger = logging.getLogger(__name__)
 
 REFUSED_KEPT = 2_048
 TRUSTED_SECONDS = 65  # the window; a spent day is asked again, for another process may have settled
@@ -182,8 +187,13 @@ class Limiter:
                     code="limiter_unavailable",
                     retry_after_seconds=2,
                 ) from error
-            self.fail_opens += 1
+            self._failed_open()
             return self._fallback, await _commit(self._fallback, quotas, now)
+
+    def _failed_open(self) -> None:
+        self.fail_opens += 1
+        line = {"event": "limiter_fail_open", "severity": "WARNING", "so_far": self.fail_opens}
+        logger.warning(orjson.dumps(line).decode())
 
     async def _give_back(
         self, counters: Counters, quotas: Sequence[Quota], now: float

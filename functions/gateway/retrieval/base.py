@@ -122,6 +122,20 @@ class Forgotten:
     horizon_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a ranker knows of itself without asking anybody.
+
+    `reachable` is None where nobody has asked yet; `heard_at` is the time of day, and
+    `answer_seconds` how long the last answer took.
+    """
+
+    reachable: bool | None
+    detail: str
+    heard_at: float | None = None
+    answer_seconds: float | None = None
+
+
 class Ranker(Protocol):
     """Who orders memories by their relevance. None of these fails: what is away is told so."""
 

@@ -24,6 +24,7 @@ from gateway.retrieval.base import (
     Ranking,
     Scale,
     Scored,
+    Standing,
 )
 from gateway.retrieval.terms import terms
 
@@ -177,6 +178,9 @@ class LexicalRanker:
 
     async def forget(self, owner: str, epoch: int) -> Forgotten:
         return Forgotten(forgotten=True, horizon_seconds=0.0)
+
+    def standing(self) -> Standing:
+        return Standing(reachable=True, detail="shared words rank; no GPU tier is configured")
 
 
 def _ranks(

@@ -8,6 +8,7 @@ answer tells of, a prefill or a forgetting that failed, is a line of the log too
 import hashlib
 import logging
 import math
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,15 @@ from typing import Literal, TypeVar
 
 import orjson
 
-from gateway.retrieval.base import FLOOR, Forgotten, Passage, Question, Ranking, Shortfall
+from gateway.retrieval.base import (
+    FLOOR,
+    Forgotten,
+    Passage,
+    Question,
+    Ranking,
+    Shortfall,
+    Standing,
+)
 from gateway.retrieval.breaker import Breaker, Permit
 from gateway.retrieval.fusion import REMOTE, Fused, Weighing, fuse
 from gateway.retrieval.lexical import LexicalRanker
@@ -63,14 +72,24 @@ class RemoteOptions:
 
 
 class RemoteRanker:
-    def __init__(self, tier: Tier, options: RemoteOptions, timer: Callable[[], float]) -> None:
+    """`timer` measures; `clock` tells the time of day, for `standing` alone."""
+
+    def __init__(
+        self,
+        tier: Tier,
+        options: RemoteOptions,
+        timer: Callable[[], float],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._tier = tier
         self._options = options
         self._timer = timer
+        self._clock = clock
         self._lexical = LexicalRanker(options.floor)
         self._breaker = Breaker(timer)
         self._overhead = Overhead()
         self._heard_at = -math.inf
+        self._answered_in: float | None = None
         self.outcomes: Counter[str] = Counter()
 
     async def rank(self, question: Question) -> Ranking:
@@ -114,6 +133,20 @@ class RemoteRanker:
         self.outcomes["forget"] += 1
         return Forgotten(forgotten=True, horizon_seconds=answer.horizon_seconds)
 
+    def standing(self) -> Standing:
+        """Whether the tier speaks, from the calls there were: asks nobody, wakes nothing."""
+        heard = self._heard_at > -math.inf
+        if not self._breaker.closed:
+            return self._stands(False, "the circuit is open: shared words rank meanwhile")
+        if not heard:
+            return self._stands(None, "not heard of yet by this instance")
+        return self._stands(True, "answers")
+
+    def _stands(self, reachable: bool | None, detail: str) -> Standing:
+        ago = self._timer() - self._heard_at
+        heard_at = self._clock() - ago if math.isfinite(ago) else None
+        return Standing(reachable, detail, heard_at, self._answered_in)
+
     async def _answer(self, question: Question, lexical: Ranking, ends: float) -> RankAnswer:
         request = self._request(question, lexical, ends)
         permit = self._breaker.admit()
@@ -140,7 +173,8 @@ class RemoteRanker:
             if missing.silent:
                 self._overhead.missed(patience)
             raise
-        self._overhead.measured(self._timer() - started, answer.work.seconds)
+        self._answered_in = self._timer() - started
+        self._overhead.measured(self._answered_in, answer.work.seconds)
         return answer
 
     async def _heard(self, call: Awaitable[Answer]) -> Answer:

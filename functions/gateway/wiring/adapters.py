@@ -13,7 +13,6 @@ from gateway.documents.sqlite import SqliteDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource, GoogleVerifier
 from gateway.identity.keys import KeyVerifier, parse_keys
-from gateway.retrieval.base import Ranker
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.remote import RemoteOptions, RemoteRanker
 from gateway.retrieval.tier import Tier
@@ -51,7 +50,7 @@ def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Toke
     )
 
 
-def ranker_from(settings: Settings) -> Ranker:
+def ranker_from(settings: Settings) -> LexicalRanker | RemoteRanker:
     """`lexical:`, or the GPU tier at a URL, with a client and connections of its own."""
     if settings.retriever_url == "lexical:":
         return LexicalRanker(settings.memory_score_floor)
@@ -73,9 +72,8 @@ def ranker_from(settings: Settings) -> Ranker:
 
 
 def door_from(
-    settings: Settings, client: httpx.AsyncClient, workspaces: Workspaces
+    settings: Settings, certificates: CertificateSource, workspaces: Workspaces
 ) -> Authenticator:
-    certificates = CertificateSource(client, settings.google_certs_url, time.time)
     keys = KeyVerifier(parse_keys(settings.api_keys.get_secret_value()))
     google = GoogleVerifier(
         settings.audiences, certificates, time.time, settings.google_hosted_domain or None

@@ -8,6 +8,7 @@ from random import Random
 from gateway.accounts.workspaces import Workspaces
 from gateway.documents.base import Documents
 from gateway.identity.base import Authenticator
+from gateway.identity.google import CertificateSource
 from gateway.limits.limiter import Limiter
 from gateway.memory.archived import Archived
 from gateway.memory.edits import Edits
@@ -15,7 +16,8 @@ from gateway.memory.intake import Intake
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache
 from gateway.memory.records import new_id
-from gateway.retrieval.base import Ranker
+from gateway.retrieval.lexical import LexicalRanker
+from gateway.retrieval.remote import RemoteRanker
 from gateway.search.library import Library
 from gateway.search.newest import Newest
 from gateway.search.search import Search
@@ -39,11 +41,12 @@ class Parts:
     tokenizer: Tokenizer
     upstream: Upstream
     workspaces: Workspaces
+    certificates: CertificateSource
     door: Authenticator
     limiter: Limiter
     log: MessageLog
     cache: IndexCache
-    ranker: Ranker
+    ranker: LexicalRanker | RemoteRanker
     search: Search
 
     @property
@@ -75,6 +78,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     documents = documents_from(settings.store_url)
     tokenizer = RsBpeTokenizer(settings.tokenizer)
     workspaces = Workspaces(documents, clock, randomness)
+    certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
     return Parts(
@@ -85,7 +89,8 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         tokenizer=tokenizer,
         upstream=upstream_from(settings, client, tokenizer),
         workspaces=workspaces,
-        door=door_from(settings, client, workspaces),
+        certificates=certificates,
+        door=door_from(settings, certificates, workspaces),
         limiter=Limiter(
             documents, clock, options.limits(settings), settings.limiter_failure, randomness
         ),

@@ -25,6 +25,7 @@ from gateway.upstream.openai import make_client
 from gateway.wiring import options
 from gateway.wiring.adapters import documents_from, upstream_from
 from gateway.wiring.conversing import conversing
+from gateway.wiring.health import health
 from gateway.wiring.knowing import knowing
 from gateway.wiring.parts import parts
 from gateway.wiring.remembering import remembering
@@ -64,7 +65,7 @@ def _set_up_logging(settings: Settings) -> None:
 def _routes(settings: Settings, randomness: Random) -> list[Route]:
     shared = parts(settings, randomness)
     return [
-        *health_routes(VERSION),
+        *health(shared, VERSION),
         *Reference(VERSION).routes(),
         *conversing(shared),
         *remembering(shared),

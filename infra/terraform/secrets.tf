@@ -1,0 +1,70 @@
+# Secrets have no values here: `gcloud secrets versions add NAME --data-file=-` gives them one, and a
+# number in `secret_versions` lets a service read it. A pinned number makes a rotation a change that
+# is planned, and a roll-back one that works.
+locals {
+  # Settings of the service; gateway and cleanup each get only what they use.
+  secret_settings = {
+    API_KEYS         = "api-keys"
+    MODAL_KEY        = "modal-key"
+    MODAL_SECRET     = "modal-secret"
+    UPSTREAM_API_KEY = "upstream-api-key"
+  }
+
+  # What the build deploys the GPU tier with. Never a service's.
+  build_secrets = {
+    MODAL_TOKEN_ID     = "modal-token-id"
+    MODAL_TOKEN_SECRET = "modal-token-secret"
+  }
+
+  pinned = { for name, version in var.secret_versions : name => version if version != "" }
+
+  gateway_secrets = local.pinned
+
+  # A list of models needs the upstream's key. Without a client id the API keys are the way to sign
+  # in that the service refuses to start without, even where nobody signs in.
+  cleanup_secrets = {
+    for name, version in local.pinned : name => version
+    if name == "UPSTREAM_API_KEY" || (name == "API_KEYS" && var.google_client_id == "")
+  }
+}
+
+resource "google_secret_manager_secret" "setting" {
+  for_each = merge(local.secret_settings, local.build_secrets)
+
+  secret_id           = "${var.name}-${each.value}"
+  deletion_protection = var.deletion_protection
+
+  replication {
+    user_managed {
+      replicas {
+        location = var.region
+      }
+    }
+  }
+
+  depends_on = [google_project_service.needed]
+}
+
+resource "google_secret_manager_secret_iam_member" "gateway" {
+  for_each = local.gateway_secrets
+
+  secret_id = google_secret_manager_secret.setting[each.key].id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.gateway.member
+}
+
+resource "google_secret_manager_secret_iam_member" "cleanup" {
+  for_each = local.cleanup_secrets
+
+  secret_id = google_secret_manager_secret.setting[each.key].id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.cleanup.member
+}
+
+resource "google_secret_manager_secret_iam_member" "deployer" {
+  for_each = var.deployer == "" ? {} : local.build_secrets
+
+  secret_id = google_secret_manager_secret.setting[each.key].id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = "serviceAccount:${var.deployer}"
+}
