@@ -22,8 +22,12 @@ class Prices:
         return float(self._sections[service][name])
 
     def sources(self) -> list[str]:
-        """One line for each service: the page, and when it was read."""
+        """One line for each service: the page, and when it was read, or that it was not."""
         return [
-            f"{service}: {told['source']} ({told['seen']})"
+            f"{service}: {told['source']} ({_confirmed(str(told['seen']))})"
             for service, told in self._sections.items()
         ]
+
+
+def _confirmed(seen: str) -> str:
+    return seen.replace(UNSEEN, "NOT CONFIRMED, from memory")

@@ -95,12 +95,13 @@ def dollars(outcome: Outcome, prices: Prices) -> float:
 def row(case: Case, outcome: Outcome, prices: Prices) -> list[str]:
     spent, asked = outcome.spent, max(1, outcome.spent.asked)
     waits = f"{quantile(outcome.waits, 0.5):.2f} / {quantile(outcome.waits, 0.99):.2f}"
+    some_answered = outcome.ends["answered"] >= FEWEST_ANSWERED
     return [
         f"{case.users:,}",
         case.name,
         f"{outcome.turns / outcome.seconds:,.1f}",
         f"{outcome.share('answered'):.0%}",
-        waits,
+        waits if some_answered else "",
         f"{1 - spent.late / asked:.0%}" if spent.asked else "",
         f"{spent.warm / asked:.0%}" if spent.asked else "",
         str(outcome.instances),

@@ -159,6 +159,26 @@ resource "google_monitoring_alert_policy" "sweep" {
     }
   }
 
+  # A metric that never counted has no series that could be missing: this is for sweeps that fail from
+  # the first day on.
+  conditions {
+    display_name = "A sweep failed as often as it is tried"
+
+    condition_threshold {
+      filter                  = "${local.metric_of.sweep_attempts_failed} resource.type=\"cloud_scheduler_job\""
+      comparison              = "COMPARISON_GT"
+      threshold_value         = 3 # once, and three times more
+      duration                = "0s"
+      evaluation_missing_data = "EVALUATION_MISSING_DATA_INACTIVE"
+
+      aggregations {
+        alignment_period     = "7200s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
   conditions {
     display_name = "A sweep failed for some owners"
 

@@ -5,7 +5,7 @@ resource "google_artifact_registry_repository" "images" {
   format        = "DOCKER"
   description   = "Images of ${var.name}."
 
-  # A version is kept by KEEP whatever DELETE says: the ten to roll back to outlive any age.
+  # A version is kept by KEEP whatever DELETE says: those to roll back to outlive any age.
   cleanup_policies {
     id     = "keep-the-newest"
     action = "KEEP"

@@ -77,7 +77,7 @@ resource "google_cloud_run_v2_service" "cleanup" {
       client,
       client_version,
       template[0].containers[0].image,
-      template[0].revision,
+      template[0].labels, # gcloud's, which make each deployment a revision of its own
       traffic,
     ]
 

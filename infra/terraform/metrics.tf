@@ -6,6 +6,11 @@ locals {
   cleanup_logs  = "resource.type=\"cloud_run_revision\" resource.labels.service_name=\"${var.name}-cleanup\""
   answers       = "${local.gateway_logs} jsonPayload.event=\"api_request\""
 
+  sweep_attempts = join(" ", [
+    "resource.type=\"cloud_scheduler_job\" resource.labels.job_id=\"${var.name}-retention\"",
+    "jsonPayload.\"@type\"=\"type.googleapis.com/google.cloud.scheduler.logging.AttemptFinished\"",
+  ])
+
   request_labels = {
     endpoint  = "EXTRACT(jsonPayload.endpoint)"
     retriever = "EXTRACT(jsonPayload.retriever)"
@@ -28,16 +33,16 @@ locals {
         reason = "EXTRACT(jsonPayload.reason)"
       }
     }
+    sweep_attempts_failed = {
+      filter = "${local.sweep_attempts} NOT httpRequest.status=200"
+      labels = {}
+    }
     sweep_failures = {
       filter = "${local.cleanup_logs} jsonPayload.event=\"retention_failed\""
       labels = { error = "EXTRACT(jsonPayload.error)" }
     }
     sweeps = {
-      filter = join(" ", [
-        "resource.type=\"cloud_scheduler_job\" resource.labels.job_id=\"${var.name}-retention\"",
-        "jsonPayload.\"@type\"=\"type.googleapis.com/google.cloud.scheduler.logging.AttemptFinished\"",
-        "httpRequest.status=200",
-      ])
+      filter = "${local.sweep_attempts} httpRequest.status=200"
       labels = {}
     }
   }

@@ -23,6 +23,11 @@ output "gateway_url" {
   value       = local.with_domain ? "https://${var.domain}" : one(google_cloud_run_v2_service.gateway[*].uri)
 }
 
+output "image" {
+  description = "What the services were made with, for -var=image=... of whoever applies by hand."
+  value       = var.image
+}
+
 output "image_repository" {
   description = "What an image's name begins with."
   value       = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}"

@@ -10,10 +10,12 @@ locals {
     UPSTREAM_API_KEY = "upstream-api-key"
   }
 
-  # What the build deploys the GPU tier with. Never a service's.
+  # What the build deploys the GPU tier with, and signs in with where it cannot by an ID token. Never a
+  # service's.
   build_secrets = {
     MODAL_TOKEN_ID     = "modal-token-id"
     MODAL_TOKEN_SECRET = "modal-token-secret"
+    SMOKE_KEY          = "smoke-key"
   }
 
   pinned = { for name, version in var.secret_versions : name => version if version != "" }

@@ -88,6 +88,10 @@ def wait_for_answer(port: int, began: float) -> None:
     assert connection.getresponse().status == 200
 
 
+def megabytes(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
@@ -97,10 +101,12 @@ def main() -> None:
         folders = {name: Path(place, name.replace(" ", "-")) for name in kinds}
         for name, folder in folders.items():
             lay_out(folder, bytecode=kinds[name])
+        sizes = {name: megabytes(folder / "packages") for name, folder in folders.items()}
         taken = {name: [start(folder) for _ in range(repeats)] for name, folder in folders.items()}
     medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
     for name, median in medians.items():
-        print(f"{name:14} {median:.2f} s to the first answer, median of {repeats}")
+        taken_by = f"{median:.2f} s to the first answer, median of {repeats}"
+        print(f"{name:14} {taken_by}; packages {sizes[name]:.0f} MB")
     print(f"ratio          {medians['without'] / medians['with bytecode']:.1f}")
 
 

@@ -1,6 +1,8 @@
 """The cost table: what it adds up, and that idle costs next to nothing."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -58,4 +60,21 @@ def test_sharing_an_instance_shares_its_price(prices: Prices) -> None:
 def test_every_price_has_a_page(prices: Prices) -> None:
     for line in prices.sources():
         assert "https://" in line
-        assert UNSEEN in line or "2026-11-21" in line
+        assert "NOT CONFIRMED" in line or "2026-11-21" in line
+        assert UNSEEN not in line
+
+
+def test_the_conditions_of_the_alerts_are_those_of_terraform() -> None:
+    alerts = (Path(__file__).parents[2] / "infra" / "terraform" / "alerts.tf").read_text()
+    shares = len(re.findall(r"^      severity ", alerts, re.MULTILINE))
+    policies = len(re.findall(r"^  conditions \{", alerts, re.MULTILINE))
+    assert Load(0).conditions == shares + policies - 1  # the shares' policy is written once
+
+
+def test_the_table_of_the_page_is_what_is_computed(prices: Prices) -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text()
+    totals = [f"{bill(Load(turns), prices).total:.2f}" for turns in TURNS]
+    told = " | ".join(f"**{total}**" for total in totals)
+    assert f"| **without a GPU** | {told} |" in page
+    gpu = bill(Load(TURNS[-1], gpu=True), prices).gpu_tier
+    assert f"| {gpu:,.0f} |" in page

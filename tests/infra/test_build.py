@@ -13,9 +13,8 @@ ASSIGNED = re.compile(r"^(?:# )?(\w+)\s*= ", re.MULTILINE)
 
 
 def declared(folder: Path) -> set[str]:
-    return set(
-        re.findall(r'^variable "(\w+)"', (folder / "variables.tf").read_text(), re.MULTILINE)
-    )
+    text = "".join(file.read_text() for file in folder.glob("variables*.tf"))
+    return set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))
 
 
 def test_a_trigger_substitutes_what_the_build_knows(tested: Outcome) -> None:
@@ -37,7 +36,7 @@ def test_a_file_of_variables_sets_what_is_declared(environment: str) -> None:
     set_here = set(ASSIGNED.findall(text))
     assert {"environment", "project", "google_client_id"} <= set_here
     assert set_here <= declared(CONFIGURATION)
-    assert f'environment      = "{environment}"' in text
+    assert re.search(rf'^environment\s*= "{environment}"', text, re.MULTILINE)
 
 
 def test_the_bootstrap_takes_the_same_names() -> None:

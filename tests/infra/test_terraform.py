@@ -21,7 +21,9 @@ def test_the_bootstrap_is_valid_and_its_tests_pass(tmp_path: Path) -> None:
     except TerraformMissing as missing:
         pytest.skip(str(missing))
     assert not bootstrap.validate()
-    assert bootstrap.test().passed
+    tested = bootstrap.test()
+    assert tested.complaints == []
+    assert tested.passed
 
 
 def test_a_word_no_provider_knows_is_found(terraform: Terraform) -> None:
@@ -54,6 +56,14 @@ def test_names_are_made_of_nothing_random() -> None:
     assert "timestamp(" not in text
 
 
+def test_nobody_takes_the_services_away_by_forgetting_the_image() -> None:
+    """Without one there are none: the first apply says so, every other one has to name it."""
+    text = (CONFIGURATION / "variables-pipeline.tf").read_text()
+    block = text.partition('variable "image"')[2].partition("\n}\n")[0]
+    assert "nullable    = false" in block
+    assert "default " not in block
+
+
 def test_no_secret_has_a_value_in_the_configuration() -> None:
     text = "".join(path.read_text() for path in CONFIGURATION.rglob("*.tf*"))
     assert "google_secret_manager_secret_version" not in text
@@ -61,7 +71,7 @@ def test_no_secret_has_a_value_in_the_configuration() -> None:
 
 
 def test_variables_stand_in_the_order_of_their_names() -> None:
-    for file in CONFIGURATION.rglob("variables.tf"):
+    for file in CONFIGURATION.rglob("variables*.tf"):
         lines = file.read_text().splitlines()
         names = [line.split('"')[1] for line in lines if line.startswith("variable ")]
         assert names == sorted(names)

@@ -11,8 +11,8 @@ from gateway.settings import Settings
 from support.service import FUNCTIONS
 
 ROOT = FUNCTIONS.parent
-BUILT_IN = {"PROJECT_ID", "COMMIT_SHA"}
-AFTER_THE_PLAN = {"apply", "candidate", "smoke", "retriever", "traffic", "cleanup"}
+BUILT_IN = {"PROJECT_ID", "COMMIT_SHA", "BUILD_ID", "LOCATION"}
+AFTER_THE_PLAN = {"turn", "apply", "candidate", "smoke", "retriever", "traffic", "cleanup"}
 
 Step = dict[str, Any]
 
@@ -57,6 +57,17 @@ def test_every_script_is_there_and_runs(steps: dict[str, Step]) -> None:
 def test_what_comes_after_the_plan_is_a_releases_alone(steps: dict[str, Step]) -> None:
     guarded = {name for name, step in steps.items() if "infra/pipeline/release.sh" in words(step)}
     assert guarded == AFTER_THE_PLAN == {name for name in steps if "plan" in before(name, steps)}
+
+
+def test_one_release_goes_on_at_a_time(steps: dict[str, Step]) -> None:
+    changing = AFTER_THE_PLAN - {"turn"}
+    assert all("turn" in before(name, steps) for name in changing)
+
+
+def test_no_step_of_several_commands_goes_on_after_one_that_failed(steps: dict[str, Step]) -> None:
+    given = [step["args"][1] for step in steps.values() if step["args"][0] == "-c"]
+    assert given
+    assert not [text for text in given if "\n" in text.strip()]
 
 
 def test_nothing_is_released_unless_checked_and_scanned(steps: dict[str, Step]) -> None:

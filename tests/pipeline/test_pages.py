@@ -17,6 +17,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "ARCHITECTURE.md",
     ROOT / "infra" / "OPERATIONS.md",
+    ROOT / "infra" / "terraform" / "README.md",
     ROOT / ".github" / "pull_request_template.md",
     *RUNBOOKS,
 ]

@@ -47,30 +47,3 @@ resource "google_storage_bucket_iam_member" "deployer" {
   role   = "roles/storage.objectAdmin"
   member = google_service_account.deployer.member
 }
-
-# Where `gcloud artifacts sbom export` puts what an image is made of; the name is gcloud's. It would make
-# the bucket itself, given leave to make any.
-resource "google_storage_bucket" "materials" {
-  name     = "artifacts-${var.project}-sbom"
-  location = var.region
-
-  uniform_bucket_level_access = true
-  public_access_prevention    = "enforced"
-
-  lifecycle_rule {
-    condition {
-      age = 365
-    }
-    action {
-      type = "Delete"
-    }
-  }
-
-  depends_on = [google_project_service.needed]
-}
-
-resource "google_storage_bucket_iam_member" "materials" {
-  bucket = google_storage_bucket.materials.name
-  role   = "roles/storage.admin"
-  member = google_service_account.deployer.member
-}

@@ -4,6 +4,7 @@ mock_provider "google" {}
 variables {
   environment      = "production"
   google_client_id = "1234-abcd.apps.googleusercontent.com"
+  image            = ""
   project          = "some-project"
 }
 
@@ -19,7 +20,7 @@ run "first_apply" {
     error_message = "Nor anything to watch: the metrics are too young for an alert."
   }
   assert {
-    condition     = length(google_secret_manager_secret.setting) == 6 && length(google_secret_manager_secret_iam_member.gateway) == 0
+    condition     = length(google_secret_manager_secret.setting) == 7 && length(google_secret_manager_secret_iam_member.gateway) == 0
     error_message = "The secrets wait for their values."
   }
   assert {

@@ -28,6 +28,16 @@ run "a_public_cleanup" {
   expect_failures = [var.cleanup_invokers]
 }
 
+run "a_cleanup_for_a_whole_domain" {
+  command = plan
+
+  variables {
+    cleanup_invokers = ["serviceAccount:somebody@some-project.iam.gserviceaccount.com", "domain:example.com"]
+  }
+
+  expect_failures = [var.cleanup_invokers]
+}
+
 run "a_cleanup_for_every_account_of_the_world" {
   command = plan
 

@@ -144,7 +144,7 @@ run "services" {
     error_message = "The gateway reads its four secrets, one by one."
   }
   assert {
-    condition     = keys(google_secret_manager_secret_iam_member.cleanup) == ["UPSTREAM_API_KEY"] && keys(google_secret_manager_secret_iam_member.deployer) == ["MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"]
+    condition     = keys(google_secret_manager_secret_iam_member.cleanup) == ["UPSTREAM_API_KEY"] && keys(google_secret_manager_secret_iam_member.deployer) == ["MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "SMOKE_KEY"]
     error_message = "Nobody reads more secrets than it needs."
   }
   assert {
@@ -213,8 +213,8 @@ run "memory_watch_and_pipeline" {
   }
 
   assert {
-    condition     = toset([for metric in concat(values(google_logging_metric.counter), values(google_logging_metric.distribution)) : metric.name]) == toset([for name in ["requests", "limiter_fail_opens", "retriever_failures", "sweep_failures", "sweeps", "request_milliseconds", "first_byte_milliseconds", "tokens_saved"] : "memory_ops_${name}"])
-    error_message = "Eight metrics are counted from the logs."
+    condition     = toset([for metric in concat(values(google_logging_metric.counter), values(google_logging_metric.distribution)) : metric.name]) == toset([for name in ["requests", "limiter_fail_opens", "retriever_failures", "sweep_attempts_failed", "sweep_failures", "sweeps", "request_milliseconds", "first_byte_milliseconds", "tokens_saved"] : "memory_ops_${name}"])
+    error_message = "Nine metrics are counted from the logs."
   }
   assert {
     condition     = length(jsondecode(google_monitoring_dashboard.service.dashboard_json).mosaicLayout.tiles) == 12
@@ -256,6 +256,19 @@ run "memory_watch_and_pipeline" {
   assert {
     condition     = length(google_artifact_registry_repository.images.cleanup_policies) == 2 && google_artifact_registry_repository.images.format == "DOCKER"
     error_message = "Old images are cleaned up."
+  }
+}
+
+run "a_workspace_of_ones_own" {
+  command = plan
+
+  variables {
+    settings = { GOOGLE_HOSTED_DOMAIN = "example.com" }
+  }
+
+  assert {
+    condition     = alltrue([for trigger in values(google_cloudbuild_trigger.pipeline) : trigger.substitutions["_CLIENT_ID"] == ""])
+    error_message = "The pipeline's account is of no Workspace domain: its smoke test signs in by a key."
   }
 }
 
