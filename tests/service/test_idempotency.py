@@ -127,13 +127,13 @@ async def test_a_client_that_left_before_the_last_line_gets_the_answer_again(
 ) -> None:
     pieces = sse(*chunks("half an answer"), "[DONE]")
     upstream.queue(Answer.stream(*pieces[:-1], Gate(), *pieces[-1:]))
-    await leave_early(alice, upstream)
+    await leave_early(alice, upstream, at='"stop"')
     again = await settled(alice)
     assert b"answer" in again.content
 
 
-async def leave_early(person: Person, upstream: LoopbackUpstream) -> None:
-    """Ask for a stream, and hang up when the upstream stands before its gate."""
+async def leave_early(person: Person, upstream: LoopbackUpstream, at: str = " an") -> None:
+    """Ask for a stream, and hang up at that word, when the upstream stands before its gate."""
     aborted = upstream.connections_aborted
     body = {"model": "m", "messages": [user("Hello")], "stream": True}
     headers = {**person.headers, "x-session-id": "s", "idempotency-key": "k1"}
@@ -142,7 +142,7 @@ async def leave_early(person: Person, upstream: LoopbackUpstream) -> None:
         client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer,
     ):
         async for line in answer.aiter_lines():
-            if " an" in line:
+            if at in line:
                 break
     await upstream.until_aborted(aborted + 1)
 

@@ -3,7 +3,8 @@
 A model that is good enough ranks alone; the scores of another are added to BM25's, either scaled to
 its best. Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023),
 https://arxiv.org/abs/2210.11934: such a sum finds more than reciprocal ranks do, which forget how
-far ahead the best one is. Here too (ARCHITECTURE.md has the figures).
+far ahead the best one is. Here no interval tells them apart (ARCHITECTURE.md has the figures); how
+far ahead it is, selection needs to know.
 """
 
 import heapq
