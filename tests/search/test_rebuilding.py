@@ -9,6 +9,7 @@ import pytest
 
 from gateway.documents.base import Documents, StoreUnavailable, Update, Write, Written
 from gateway.documents.metered import MeteredDocuments
+from gateway.documents.patience import ATTEMPTS
 from gateway.errors import Contested
 from gateway.memory.heads import Owner
 from gateway.memory.recall import IndexCache
@@ -40,9 +41,16 @@ class Interrupting(MeteredDocuments):
         return await super().commit(*writes)
 
 
+class Hurried(Random):
+    """Pauses of no length."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return min(a, b)
+
+
 def rebuilding(documents: Documents, library: Library | None = None) -> Rebuilding:
     shelves = library or Library(documents, IndexCache(1_000_000))
-    return Rebuilding(documents, shelves, LexicalRanker(), Random(3))
+    return Rebuilding(documents, shelves, LexicalRanker(), Hurried(3))
 
 
 async def talk(scribe: Scribe, session: str, turns: int = TAIL_TURNS + 2) -> None:
@@ -152,7 +160,7 @@ async def test_a_race_lost_for_good_changes_nothing(
         scribed += 1
         await scribe.append(f"new{scribed}", *scribe.turn("hello"))
 
-    interrupted = Interrupting(another, bounds.ATTEMPTS, open_a_session)
+    interrupted = Interrupting(another, ATTEMPTS, open_a_session)
     with pytest.raises(StoreUnavailable):
         await rebuilding(interrupted).rebuild(ALICE)
     assert (await rebuilding(documents).rebuild(ALICE)).changed > 0

@@ -5,10 +5,10 @@ from random import Random
 from typing import Any
 
 from gateway.documents.base import Documents
+from gateway.documents.patience import Patience
 from gateway.entities.commits import Commit
 from gateway.entities.editor import Changes, Editor, Given, Replaced
 from gateway.entities.ledger import Ledger
-from gateway.entities.patience import Patience
 from gateway.entities.register import Register, View
 from gateway.entities.removal import Removal
 from gateway.entities.reversals import Reversals

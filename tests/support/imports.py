@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.documents.base import Documents
-from gateway.entities.patience import Patience
+from gateway.documents.patience import Patience
 from gateway.entities.restoration import EntityRestoration
 from gateway.memory.restoration import Restoration
 from gateway.portability import markdown

@@ -5,7 +5,6 @@ it: who was removed is out at once, on every instance. The pointers beneath a pe
 make a list of their workspaces.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -26,17 +25,15 @@ from gateway.documents.base import (
     Delete,
     Documents,
     Set,
-    StoreUnavailable,
     Update,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.errors import BadRequest, Contested, Forbidden
 
-ATTEMPTS = 16
-FIRST_PAUSE_SECONDS = 0.01
-LONGEST_PAUSE_SECONDS = 0.5
-
 Change = Callable[[Workspace], Workspace]
+
+BUSY = "The workspace"
 
 
 class Workspaces:
@@ -46,6 +43,7 @@ class Workspaces:
         self._documents = documents
         self._clock = clock
         self._randomness = randomness
+        self._patience = Patience(randomness)
 
     async def create(self, subject: str, name: str, idempotency_key: str | None) -> Workspace:
         """A new one with `subject` as its owner; with a key, the one made with it before.
@@ -94,7 +92,8 @@ class Workspaces:
 
     async def delete(self, id: str, caller: str) -> None:
         """Owners only: nobody is a member any more. Its memory is not seen to. Raises as `find`."""
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries(BUSY)
+        while True:
             found = await self.find(id, caller, "owner")
             assert found.version is not None  # noqa: S101  it was read
             pointers = [Delete(f"{memberships(one)}/{id}") for one in found.members]
@@ -102,8 +101,7 @@ class Workspaces:
                 await self._documents.commit(Delete(workspace_path(id), found.version), *pointers)
                 return
             except Conflict:
-                await self._pause(attempt)
-        raise StoreUnavailable("The workspace is too busy; try again.")
+                await tries.pause()
 
     async def set_member(
         self, id: str, caller: str, member: str, role: Role, *, new: bool
@@ -134,7 +132,8 @@ class Workspaces:
         self, id: str, caller: str, needs: Role, change: Change, pointer: Write
     ) -> Workspace:
         """By compare-and-set: who has lost the right meanwhile is refused on the next attempt."""
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries(BUSY)
+        while True:
             before = await self.find(id, caller, needs)
             after = change(before)
             if after == before:
@@ -145,12 +144,7 @@ class Workspaces:
                 written = await self._documents.commit(update, pointer)
                 return replace(after, version=written[0].version)
             except Conflict:
-                await self._pause(attempt)
-        raise StoreUnavailable("The workspace is too busy; try again.")
-
-    async def _pause(self, attempt: int) -> None:
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
-        await asyncio.sleep(self._randomness.uniform(0, longest))
+                await tries.pause()
 
     async def _made_before(self, subject: str, made: Workspace) -> Workspace:
         document = (await self._documents.get(workspace_path(made.id)))[0]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.documents.base import Conflict, Create, Documents, Write
+from gateway.documents.patience import Patience
 from gateway.entities.cards import Index, card_of
 from gateway.entities.commits import Change, Commit, Contents, Touched
 from gateway.entities.content import Content, whole_milliseconds
 from gateway.entities.paths import commit_path, entity_path, index_path, version_path
-from gateway.entities.patience import Patience
 from gateway.entities.register import Books, Register, content_of
 from gateway.entities.versions import SCHEMA, History, Mark
 from gateway.errors import Contested

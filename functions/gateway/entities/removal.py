@@ -1,10 +1,10 @@
 """Removing an entity with all its versions for good. The log of commits holds none of its text."""
 
 from gateway.documents.base import Conflict, Delete, Documents
+from gateway.documents.patience import Patience
 from gateway.entities.content import missing
 from gateway.entities.ledger import guard
 from gateway.entities.paths import entity_path, index_path, is_entity
-from gateway.entities.patience import Patience
 from gateway.entities.register import Books, Register
 from gateway.memory.records import owner_path
 from gateway.memory.storage import saved

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.documents.base import Conflict, Documents, Set, StoreUnavailable, Write
+from gateway.documents.patience import Patience
 from gateway.entities.cards import Index
 from gateway.entities.commits import Commit
 from gateway.entities.content import whole_milliseconds
 from gateway.entities.ledger import guard, version_fields
 from gateway.entities.paths import commit_path, entity_path, index_path, version_path
-from gateway.entities.patience import Patience
 from gateway.entities.returning import Batch, Decision, Standing, decided
 from gateway.entities.versions import History
 from gateway.errors import Contested

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.documents.base import Write
+from gateway.documents.patience import Patience
 from gateway.entities.commits import Change, Commit, Touched
 from gateway.entities.content import Content, whole_milliseconds
 from gateway.entities.ledger import Ledger
 from gateway.entities.operations import ended
 from gateway.entities.paths import commit_path
-from gateway.entities.patience import Patience
 from gateway.entities.register import Register
 from gateway.errors import Contested
 from gateway.memory.records import owner_path

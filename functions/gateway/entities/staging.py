@@ -18,12 +18,12 @@ from gateway.documents.base import (
     Update,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.entities.cards import Index
 from gateway.entities.commits import Change, Commit
 from gateway.entities.content import Content
 from gateway.entities.ledger import Ledger, check_epoch, guard
 from gateway.entities.operations import all_applied, applied
-from gateway.entities.patience import Patience
 from gateway.entities.register import Register
 from gateway.entities.staged import Staged
 from gateway.entities.versions import difference

@@ -3,7 +3,6 @@
 An archive has no index by id, so its documents are read page by page, those archived last first.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -13,10 +12,10 @@ from gateway.documents.base import (
     Delete,
     Document,
     Documents,
-    StoreUnavailable,
     Update,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.errors import NotFound
 from gateway.memory.growth import unquoted
 from gateway.memory.heads import Head, Owner
@@ -25,8 +24,6 @@ from gateway.memory.records import Record, made_at_milliseconds, owner_path
 from gateway.memory.storage import archive_fields, read_segment
 
 PREFIX = "m"
-ATTEMPTS = 8
-LONGEST_PAUSE_SECONDS = 0.5
 PAGE = 4
 
 
@@ -47,7 +44,7 @@ class Archived:
     ) -> None:
         self._documents = documents
         self._clock = clock
-        self._randomness = randomness
+        self._patience = Patience(randomness)
 
     async def get(self, owner: str, id: str) -> Shelved:
         """Raises `NotFound`: also for someone else's, and for one whose time is over."""
@@ -70,16 +67,15 @@ class Archived:
 
         Raises `NotFound`, and `Contested` under a legal hold.
         """
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             found = await self.get(owner, id)
             found.owner.erasable()
             try:
                 await self._documents.commit(*await self._writes(owner_path(owner), found))
                 return
             except Conflict:
-                longest = min(LONGEST_PAUSE_SECONDS, 0.01 * 2**attempt)
-                await asyncio.sleep(self._randomness.uniform(0, longest))
-        raise StoreUnavailable("The memory is too busy; try again.")
+                await tries.pause()
 
     async def _writes(self, root: str, found: Shelved) -> list[Write]:
         paths = [f"{root}/sessions/{key}" for key in found.owner.open]

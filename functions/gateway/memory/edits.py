@@ -5,13 +5,13 @@ text serves nothing more. The line in the session's log stays, with the hash of 
 said, so that a resent history brings back neither a deleted message nor an edited one's old words.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from gateway.documents.base import Conflict, Documents, StoreUnavailable, Update, Write
+from gateway.documents.base import Conflict, Documents, Update, Write
+from gateway.documents.patience import Patience
 from gateway.errors import NotFound, TooLarge
 from gateway.memory import segments as packing
 from gateway.memory.growth import amended, unquoted
@@ -22,9 +22,6 @@ from gateway.memory.segments import Segment
 from gateway.memory.storage import read_segment, saved, segment_path, segment_write
 
 PREFIX = "m"
-ATTEMPTS = 16
-FIRST_PAUSE_SECONDS = 0.01
-LONGEST_PAUSE_SECONDS = 0.5
 HELD_BYTES = packing.SEGMENT_BYTES + packing.MESSAGE_BYTES  # what an append may make of a segment
 
 
@@ -55,7 +52,7 @@ class Edits:
         self, documents: Documents, randomness: Random, count: Callable[[str], int]
     ) -> None:
         self._documents = documents
-        self._randomness = randomness
+        self._patience = Patience(randomness)
         self._count = count
 
     async def get(self, owner: str, id: str) -> Found:
@@ -68,13 +65,14 @@ class Edits:
             raise missing()
         root = owner_path(owner)
         state = await self._owner(root)
-        for _ in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             if (found := await self._look(root, state, id)) is not None:
                 return found
             before, state = state, await self._owner(root)
             if before.version == state.version:
                 raise missing()
-        raise StoreUnavailable("The memory is too busy; try again.")
+            await tries.pause()
 
     async def edit(
         self,
@@ -117,7 +115,8 @@ class Edits:
     async def _change(
         self, owner: str, id: str, change: Callable[[Record], Record | None]
     ) -> Found:
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             found = await self.get(owner, id)
             found.owner.erasable()
             after = change(found.record)
@@ -127,9 +126,7 @@ class Edits:
                 await self._documents.commit(*_writes(owner_path(owner), found, after))
                 return replace(found, record=after or found.record)
             except Conflict:
-                longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
-                await asyncio.sleep(self._randomness.uniform(0, longest))
-        raise StoreUnavailable("The memory is too busy; try again.")
+                await tries.pause()
 
     async def _owner(self, root: str) -> Owner:
         return Owner.of((await self._documents.get(root))[0]).readable()

@@ -5,7 +5,6 @@ its tail overflows, on the owner's document too. Losing a race means composing t
 what won, so two turns at once in one session both survive. A key makes an append idempotent.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
@@ -19,6 +18,7 @@ from gateway.documents.base import (
     Update,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.errors import Contested, NotFound
 from gateway.memory import fingerprints
 from gateway.memory import segments as packing
@@ -29,10 +29,6 @@ from gateway.memory.segments import Filled, Segment
 from gateway.memory.storage import read_segment, saved, segment_path, segment_write
 from gateway.memory.turnstile import Turnstile
 
-ATTEMPTS = 16
-FIRST_PAUSE_SECONDS = 0.01
-LONGEST_PAUSE_SECONDS = 0.5
-
 
 class MessageLog:
     def __init__(
@@ -40,7 +36,7 @@ class MessageLog:
     ) -> None:
         self._documents = documents
         self._clock = clock
-        self._randomness = randomness
+        self._patience = Patience(randomness)
         self._turnstile = Turnstile()
 
     async def load(self, owner: str, session: str) -> Loaded:
@@ -56,13 +52,14 @@ class MessageLog:
         answer may have been applied all the same: once, the head is read again, where the key
         tells. Raises `TooLarge` for a message that no document could hold, `Contested` when the
         memory was erased since `loaded`, `StoreUnavailable` when the store is away or the race is
-        lost `ATTEMPTS` times.
+        lost too often.
         """
         async with self._turnstile.through(owner):
             begun, unanswered = loaded.owner.epoch if loaded else None, False
             known = loaded is not None and loaded.head.version is not None
-            for attempt in range(ATTEMPTS):
-                if loaded is None or attempt:
+            tries = self._patience.tries("The session")
+            while True:
+                if loaded is None or tries.failed:
                     loaded = await self.load(owner, session)
                 if begun not in {None, loaded.owner.epoch}:
                     raise Contested("The memory was erased meanwhile.", code="memory_erased")
@@ -81,8 +78,7 @@ class MessageLog:
                     if unanswered:
                         raise
                     unanswered = True
-                await asyncio.sleep(self._pause_seconds(attempt))
-        raise StoreUnavailable("The session is too busy; try again.")
+                await tries.pause()
 
     async def messages(self, owner: str, session: str) -> list[Record]:
         """Every message of the session whose time is not over, all branches, in order.
@@ -120,10 +116,11 @@ class MessageLog:
         the same call finishes the work. Raises `NotFound`, `Contested` under a legal hold.
         """
         removed, clean = 0, dict[int, int]()
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries("The session")
+        while True:
             loaded = await self.load(owner, session)
             if loaded.head.version is None:
-                if attempt:
+                if tries.failed:
                     return removed
                 raise NotFound("No such session.", code="session_not_found")
             segments = loaded.owner.erasable().segments
@@ -131,9 +128,9 @@ class MessageLog:
             for number in dirty:
                 count, clean[number] = await self._purge(owner, number, loaded.head.key)
                 removed += count
-            if not dirty and await self._dropped(owner, loaded, attempt):
+            if not dirty and await self._dropped(owner, loaded):
                 return removed + len(loaded.head.tail)
-        raise StoreUnavailable("The session is too busy; try again.")
+            await tries.pause()
 
     async def _plan(
         self, owner: str, loaded: Loaded, addition: Addition
@@ -215,7 +212,8 @@ class MessageLog:
 
     async def _purge(self, owner: str, number: int, key: str) -> tuple[int, int]:
         """Rewrite a segment without a session; how many messages left, and its version now."""
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             root = owner_path(owner)
             found = await self._documents.get(root, segment_path(root, number))
             state, records = Owner.of(found[0]), read_segment(found[1])
@@ -232,10 +230,9 @@ class MessageLog:
                 )
                 return len(records) - len(kept), filled.segment.version
             except Conflict:
-                await asyncio.sleep(self._pause_seconds(attempt))
-        raise StoreUnavailable("The memory is too busy; try again.")
+                await tries.pause()
 
-    async def _dropped(self, owner: str, loaded: Loaded, attempt: int) -> bool:
+    async def _dropped(self, owner: str, loaded: Loaded) -> bool:
         """Delete the head with its pointer; False when the owner or the head has changed."""
         head, state = loaded.head, loaded.owner
         state = replace(
@@ -253,10 +250,5 @@ class MessageLog:
         try:
             await self._documents.commit(*writes)
         except Conflict:
-            await asyncio.sleep(self._pause_seconds(attempt))
             return False
         return True
-
-    def _pause_seconds(self, attempt: int) -> float:
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
-        return self._randomness.uniform(0, longest)

@@ -6,7 +6,6 @@ archived, is left as it is, so that an import may be repeated, whole or in part.
 deleted comes back: the person brings it on purpose.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -19,6 +18,7 @@ from gateway.documents.base import (
     Version,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.errors import Contested
 from gateway.memory import fingerprints
 from gateway.memory import segments as packing
@@ -41,9 +41,6 @@ from gateway.memory.storage import (
     segment_write,
 )
 
-ATTEMPTS = 16
-FIRST_PAUSE_SECONDS = 0.01
-LONGEST_PAUSE_SECONDS = 0.5
 ARCHIVE_PAGE = 4  # documents held at once; one takes a quarter of a megabyte
 EPOCH_VERSIONS = 1 << 24  # a restored segment's first version is none that any cache remembers
 
@@ -98,7 +95,7 @@ class Restoration:
     ) -> None:
         self._documents = documents
         self._clock = clock
-        self._randomness = randomness
+        self._patience = Patience(randomness)
         self._owner = owner
         self._root = owner_path(owner)
         self._archive_seconds = archive_seconds
@@ -106,10 +103,11 @@ class Restoration:
 
     async def restore(self, batch: Batch) -> Outcome:
         """One commit at most. Raises `Contested` when the memory was erased since the import's
-        first batch, `StoreUnavailable` when the store is away or the race is lost `ATTEMPTS` times.
+        first batch, `StoreUnavailable` when the store is away or the race is lost too often.
         """
         unanswered: Outcome | None = None
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             state, heads = await self._read(batch)
             plan = await self._plan(batch, state, heads)
             if not plan.writes:
@@ -124,9 +122,7 @@ class Restoration:
                 if unanswered:
                     raise
                 unanswered = plan.outcome
-            longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
-            await asyncio.sleep(self._randomness.uniform(0, longest))
-        raise StoreUnavailable("The memory is too busy; try again.")
+            await tries.pause()
 
     def _learn(self, plan: "_Plan", state: Owner, version: Version) -> None:
         """What this import has archived it need not read back, unless somebody came between."""

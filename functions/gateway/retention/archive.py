@@ -14,10 +14,10 @@ from gateway.documents.base import (
     Create,
     Document,
     Documents,
-    StoreUnavailable,
     Update,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.memory.heads import Head, Owner
 from gateway.memory.heirs import bequeathed
 from gateway.memory.records import Record
@@ -32,8 +32,6 @@ from gateway.memory.storage import (
 from gateway.retention.decisions import Decision, Policy, Uses, decide, without
 from gateway.retention.expiry import delete_expired
 
-ATTEMPTS = 8
-LONGEST_PAUSE_SECONDS = 0.5
 HEADS_PER_COMMIT = 16  # a head may take 200 KiB, Firestore's commit 10 MiB
 
 
@@ -60,7 +58,7 @@ class Archivist:
         dry_run: bool = False,
     ) -> None:
         self._documents = documents
-        self._randomness = randomness
+        self._patience = Patience(randomness)
         self._policy = policy
         self._now = now
         self._tally = tally
@@ -115,7 +113,8 @@ class Archivist:
         return records
 
     async def _relieve_segment(self, root: str, number: int, uses: Uses) -> None:
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             found = await self._documents.get(root, segment_path(root, number))
             state, records = Owner.of(found[0]), read_segment(found[1])
             if not _may_change(state):
@@ -128,8 +127,7 @@ class Archivist:
                 await self._rewrite(root, state, number, records, decision)
                 return
             except Conflict:
-                await self._pause(attempt)
-        raise StoreUnavailable("The memory is too busy; try again.")
+                await tries.pause()
 
     async def _rewrite(
         self, root: str, state: Owner, number: int, records: Sequence[Record], decision: Decision
@@ -157,7 +155,8 @@ class Archivist:
             )
 
     async def _relieve_tail(self, root: str, key: str, uses: Uses) -> None:
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             found = await self._documents.get(root, f"{root}/sessions/{key}")
             state, head = Owner.of(found[0]), Head.of(found[1], "")
             if not _may_change(state) or not self._is_idle(head):
@@ -175,8 +174,7 @@ class Archivist:
                 await self._commit(root, state, f"{key}-{last:08d}", gone, writes)
                 return
             except Conflict:
-                await self._pause(attempt)
-        raise StoreUnavailable("The memory is too busy; try again.")
+                await tries.pause()
 
     async def _commit(
         self, root: str, state: Owner, name: str, gone: Sequence[Record], writes: Sequence[Write]
@@ -224,10 +222,6 @@ class Archivist:
 
     async def _one(self, path: str) -> Document | None:
         return (await self._documents.get(path))[0]
-
-    async def _pause(self, attempt: int) -> None:
-        longest = min(LONGEST_PAUSE_SECONDS, 0.01 * 2**attempt)
-        await asyncio.sleep(self._randomness.uniform(0, longest))
 
 
 def _may_change(state: Owner) -> bool:

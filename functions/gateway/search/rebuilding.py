@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from gateway.documents.base import Conflict, Documents, StoreUnavailable, Update
+from gateway.documents.base import Conflict, Documents, Update
+from gateway.documents.patience import Patience
 from gateway.memory import manifest
 from gateway.memory.heads import Owner
 from gateway.memory.records import owner_path
@@ -22,8 +23,6 @@ from gateway.search.library import Library
 
 MAX_SEGMENTS = 32  # of one call: 8 MiB of words
 PAGE = 4
-ATTEMPTS = 8
-LONGEST_PAUSE_SECONDS = 0.5
 NOWHERE = -1
 
 
@@ -49,7 +48,7 @@ class Rebuilding:
         self._documents = documents
         self._library = library
         self._ranker = ranker
-        self._randomness = randomness
+        self._patience = Patience(randomness)
 
     async def rebuild(self, owner: str, after: int = NOWHERE) -> Rebuilt:
         """Up to `MAX_SEGMENTS` segments numbered above `after`. Run again it changes nothing.
@@ -59,7 +58,8 @@ class Rebuilding:
         """
         root = owner_path(owner)
         described: dict[tuple[int, int], Segment] = {}
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries()
+        while True:
             state = Owner.of((await self._documents.get(root))[0]).readable()
             later = [one for one in state.segments if one.number > after]
             chosen = later[:MAX_SEGMENTS]
@@ -68,8 +68,7 @@ class Rebuilding:
             try:
                 changed = await self._written(root, state, fresh)
             except Conflict:
-                longest = min(LONGEST_PAUSE_SECONDS, 0.01 * 2**attempt)
-                await asyncio.sleep(self._randomness.uniform(0, longest))
+                await tries.pause()
                 continue
             return Rebuilt(
                 segments=len(fresh),
@@ -81,7 +80,6 @@ class Rebuilding:
                 retriever=await self._ranker.forget(owner, state.epoch),
                 next=chosen[-1].number if len(later) > len(chosen) else None,
             )
-        raise StoreUnavailable("The memory is too busy; try again.")
 
     async def _describe(
         self, root: str, wanted: Sequence[Segment], described: dict[tuple[int, int], Segment]

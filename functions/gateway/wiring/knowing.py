@@ -5,9 +5,9 @@ from starlette.routing import Route
 from gateway.consulting.model import Model
 from gateway.context.context import Context
 from gateway.context.orchestrated import Orchestration
+from gateway.documents.patience import Patience
 from gateway.entities.editor import Editor
 from gateway.entities.ledger import Ledger
-from gateway.entities.patience import Patience
 from gateway.entities.processing import Processing
 from gateway.entities.proposals import Proposer
 from gateway.entities.register import Register

@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from gateway.entities.patience import Patience
+from gateway.documents.patience import Patience
 from gateway.entities.restoration import EntityRestoration
 from gateway.memory.receipts import Receipts
 from gateway.memory.restoration import Restoration

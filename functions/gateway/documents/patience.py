@@ -11,17 +11,20 @@ LONGEST_PAUSE_SECONDS = 0.5
 
 
 class Patience:
-    def __init__(self, randomness: Random) -> None:
+    def __init__(self, randomness: Random, attempts: int = ATTEMPTS) -> None:
         self._randomness = randomness
+        self._attempts = attempts
 
-    def tries(self) -> "Tries":
-        """Those of one piece of work."""
-        return Tries(self._randomness)
+    def tries(self, busy: str = "The memory") -> "Tries":
+        """Those of one piece of work; `busy` is what others keep changing."""
+        return Tries(self._randomness, self._attempts, busy)
 
 
 class Tries:
-    def __init__(self, randomness: Random) -> None:
+    def __init__(self, randomness: Random, attempts: int, busy: str) -> None:
         self._randomness = randomness
+        self._attempts = attempts
+        self._busy = busy
         self.failed = 0
 
     async def pause(self) -> None:
@@ -31,6 +34,6 @@ class Tries:
         """
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self.failed)
         self.failed += 1
-        if self.failed >= ATTEMPTS:
-            raise StoreUnavailable("The memory is too busy; try again.")
+        if self.failed >= self._attempts:
+            raise StoreUnavailable(f"{self._busy} is too busy; try again.")
         await asyncio.sleep(self._randomness.uniform(0, longest))
