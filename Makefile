@@ -34,8 +34,9 @@ run-light: $(VENV)/.runs
 run-retriever: $(VENV)/.runs $(VENV)/.retriever
 	$(BIN)/python -m retriever serve --embedded --port $(RETRIEVER_PORT)
 
+# A file's tests stay in one process: they share its servers. Each process has an emulator of its own.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-fast: $(VENV)/.tests
 	$(BIN)/python -m pytest -m "not service"
