@@ -5,7 +5,10 @@ to sample holds; of traces that begin here `ratio` are kept. Spans are sent by a
 SDK's, in batches, and what an endpoint that is away does not take is dropped.
 """
 
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -30,6 +33,8 @@ from gateway.telemetry.tracing import Kind, Span, Value
 
 KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 EXPORT_SECONDS = 5.0
+BATCH_SECONDS = 1.0
+FLUSH_SECONDS = 3.0  # of the ten that Cloud Run gives a process to end
 
 
 class OpenTelemetrySpan:
@@ -79,14 +84,35 @@ class OpenTelemetryTracer:
         return OpenTelemetrySpan(tracer.start_span(name, within, KINDS[kind], dict(attributes)))
 
     def _started(self) -> SdkTracer:
-        """With the thread that sends, which has to be the serving process's: no fork keeps it.
-
-        What is left is sent when the process ends.
-        """
+        """With the thread that sends, which has to be the serving process's: no fork keeps it."""
         exporter = OTLPSpanExporter(self._url, headers=self._headers, timeout=EXPORT_SECONDS)
         provider = TracerProvider(self._sampler, self._resource)
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.add_span_processor(
+            BatchSpanProcessor(exporter, schedule_delay_millis=1000 * BATCH_SECONDS)
+        )
+        _before_termination(lambda: provider.force_flush(int(1000 * FLUSH_SECONDS)))
         return provider.get_tracer("gateway")
+
+
+def _before_termination(flush: Callable[[], object]) -> None:
+    """Send what is left when the process is told to end: uvicorn dies of the signal itself, and
+    nothing runs at exit.
+
+    Before the handler that is there, which still lets the requests at hand end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.getsignal(signal.SIGTERM)
+
+    def ending(number: int, frame: FrameType | None) -> None:
+        flush()
+        if callable(before):
+            before(number, frame)
+        else:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, ending)
 
 
 def _parent(parent: Span | TraceContext) -> SdkSpan:
