@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     @property
     def in_production(self) -> bool:
         """On Cloud Run always; elsewhere when `ENVIRONMENT` says so."""
-        return bool(self.k_service) or self.environment == "production"
+        return bool(self.k_service) or self.environment.strip().lower() == "production"
 
     @property
     def project(self) -> str:

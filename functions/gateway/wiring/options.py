@@ -88,9 +88,10 @@ def collector_headers(settings: Settings) -> dict[str, str]:
     """`name=value` pairs with commas between, values percent-encoded, as OpenTelemetry has it
     (https://opentelemetry.io/docs/specs/otel/protocol/exporter/)."""
     given = settings.otel_exporter_otlp_headers.get_secret_value()
-    pairs = (pair.partition("=") for pair in given.split(",") if pair.strip())
+    pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
     headers = {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
-    if not all(HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
+    sound = all(HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items())
+    if not (sound and all(equals for _, equals, _ in pairs)):
         raise ValueError("OTEL_EXPORTER_OTLP_HEADERS are name=value pairs with commas between")
     return headers
 
