@@ -14,25 +14,28 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from gateway.settings import Settings
-from gateway.wiring.services import build, build_cleanup, local_sweep
+from gateway.wiring.services import build, build_cleanup, local_sweep, set_up_logging
 
 build(Settings())  # refuses to start what must not or cannot be served, and is thrown away
+set_up_logging(Settings())  # only now: a refusal is to be read
 
 
 @cache
 def _app() -> Starlette:
+    set_up_logging(Settings())  # once more: the server has brought loggers of its own
     return build(Settings())
 
 
 @cache
 def _housekeeping() -> asyncio.Task[None] | None:
     """The sweep of a process with a store of its own; the cache keeps the task alive."""
-    work = local_sweep(Settings())
+    work = local_sweep(Settings(), _app())
     return asyncio.create_task(work) if work else None
 
 
 @cache
 def _cleanup_app() -> Starlette:
+    set_up_logging(Settings())
     return build_cleanup(Settings())
 
 

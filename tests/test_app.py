@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from gateway.app import build_app
 from gateway.errors import Unavailable
+from gateway.telemetry.record import current
 
 ORIGIN = "https://page.example"
 
@@ -38,7 +39,8 @@ async def away(_: Request) -> Response:
 
 
 async def saving(_: Request) -> Response:
-    return Response("fine", headers={"x-tokens-saved": "-3", "x-memory-retriever": "gpu"})
+    current().prompted(5, 8, "gpu")
+    return Response("fine")
 
 
 async def well(_: Request) -> Response:
@@ -64,7 +66,7 @@ async def ask(path: str, method: str = "GET", **headers: str) -> httpx.Response:
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, dict[str, Any]]]:
     """Levels and fields of the lines that tell of a request."""
-    told = [one for one in caplog.records if one.getMessage().startswith("{")]
+    told = [one for one in caplog.records if "api_request" in one.getMessage()]
     return [(one.levelno, orjson.loads(one.getMessage())) for one in told]
 
 

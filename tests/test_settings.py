@@ -9,6 +9,7 @@ from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.remote import RemoteRanker
 from gateway.settings import Settings
 from gateway.wiring.adapters import documents_from, ranker_from
+from gateway.wiring.options import collector, collector_headers
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,8 +37,7 @@ def test_a_dotenv_file_is_read(tmp_path: Path) -> None:
     assert Settings().memory_token_budget == 77
 
 
-@pytest.mark.parametrize("mark", [("K_SERVICE", "memory-ops"), ("ENVIRONMENT", "production")])
-@pytest.mark.parametrize(
+UNSAFE = pytest.mark.parametrize(
     ("given", "reason"),
     [
         ({"STORE_URL": "firestore://p/d"}, "no way to sign in"),
@@ -54,8 +54,20 @@ def test_a_dotenv_file_is_read(tmp_path: Path) -> None:
             },
             "in the clear",
         ),
+        (
+            {
+                "API_KEYS": "k",
+                "STORE_URL": "firestore://p/d",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318",
+            },
+            "in the clear",
+        ),
     ],
 )
+
+
+@pytest.mark.parametrize("mark", [("K_SERVICE", "memory-ops"), ("ENVIRONMENT", "production")])
+@UNSAFE
 def test_production_refuses_what_is_not_safe(
     monkeypatch: pytest.MonkeyPatch, mark: tuple[str, str], given: dict[str, str], reason: str
 ) -> None:
@@ -66,9 +78,59 @@ def test_production_refuses_what_is_not_safe(
         Settings()
 
 
+@pytest.mark.parametrize("environment", ["", "development", "test", "staging", "Production"])
+@UNSAFE
+def test_no_environment_loosens_what_cloud_run_asks_for(
+    monkeypatch: pytest.MonkeyPatch, environment: str, given: dict[str, str], reason: str
+) -> None:
+    monkeypatch.setenv("K_SERVICE", "memory-ops")
+    monkeypatch.setenv("ENVIRONMENT", environment)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=reason):
+        Settings()
+
+
+@pytest.mark.parametrize("endpoint", ["", "https://otlp.example", "http://localhost:4318"])
+def test_a_collector_beside_the_process_may_speak_http(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("API_KEYS", "k")
+    monkeypatch.setenv("STORE_URL", "firestore://p/d")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    assert Settings().otel_exporter_otlp_endpoint == endpoint
+
+
+def test_a_traces_project_is_the_stores_unless_told() -> None:
+    assert Settings(store_url="firestore://some-project/db").project == "some-project"
+    assert Settings(store_url="sqlite:///a.db").project == ""
+    named = Settings(store_url="firestore://some-project/db", google_cloud_project="another")
+    assert named.project == "another"
+
+
+def test_the_collectors_headers_are_pairs() -> None:
+    assert collector_headers(Settings(otel_exporter_otlp_headers="A=b%20c, d=e=f")) == {
+        "a": "b c",
+        "d": "e=f",
+    }
+    for given in ("canary", "a b=canary", "a=canary%0ad"):
+        with pytest.raises(ValueError, match="pairs") as refused:
+            collector_headers(Settings(otel_exporter_otlp_headers=given))
+        assert "canary" not in str(refused.value)
+
+
+def test_a_collector_we_cannot_speak_to_is_refused() -> None:
+    with pytest.raises(ValueError, match="OTEL_EXPORTER_OTLP_ENDPOINT") as refused:
+        collector(Settings(otel_exporter_otlp_endpoint="grpc://canary.example"))
+    assert "canary" not in str(refused.value)
+
+
 def test_a_secret_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "me:canary")
     monkeypatch.setenv("UPSTREAM_API_KEY", "canary")
+    monkeypatch.setenv("METRICS_TOKEN", "canary")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "a=canary")
     monkeypatch.setenv("MODAL_KEY", "canary")
     monkeypatch.setenv("MODAL_SECRET", "canary")
     assert "canary" not in repr(Settings())

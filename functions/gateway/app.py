@@ -8,11 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
-import orjson
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -21,9 +18,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RateLimited
 from gateway.routes.requests import request_id_of
 from gateway.routes.responses import json_response
+from gateway.telemetry.instruments import Instruments
+from gateway.telemetry.lines import Line, request_line
+from gateway.telemetry.metrics import METHODS, Answer
+from gateway.telemetry.record import Record, current, recording
+from gateway.telemetry.reduced import described, told_of
+from gateway.telemetry.tracecontext import context_of
+from gateway.telemetry.tracing import Value
 
 logger = logging.getLogger("gateway.requests")
 
@@ -50,9 +54,12 @@ EXPOSED_HEADERS = (
 )
 
 
-def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
+def build_app(
+    routes: Sequence[BaseRoute], origins: Sequence[str], instruments: Instruments | None = None
+) -> Starlette:
     """`origins` are exact; with none, no other site's page may call."""
-    middleware = [Middleware(RequestScope)]  # outermost: preflights have an id and a line too
+    scope = Middleware(RequestScope, instruments or Instruments())
+    middleware = [scope]  # outermost: preflights have an id and a line too
     if origins:
         middleware.append(
             Middleware(
@@ -74,47 +81,32 @@ def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
 
 @dataclass(slots=True)
 class Answered:
-    """What the log tells of an answer; seconds are the timer's."""
+    """What is seen of an answer from outside; seconds are the timer's."""
 
     started: float
     status: int = 0
-    retriever: str = ""
-    tokens_saved: str = ""
     first_byte: float | None = None
 
     def note(self, message: Message, now: float) -> None:
         if message["type"] == "http.response.start":
-            headers = Headers(raw=message.get("headers", ()))
             self.status = message["status"]
-            self.retriever = headers.get("x-memory-retriever", "")
-            self.tokens_saved = headers.get("x-tokens-saved", "")
         elif self.first_byte is None and message.get("body"):
             self.first_byte = now
 
-    def fields(self, ended: float) -> dict[str, Any]:
-        """As JSON; what this answer had nothing of is left out."""
-        known: dict[str, Any] = {
-            "status": self.status,
-            "duration_ms": _milliseconds(ended - self.started),
-        }
-        if self.first_byte is not None:
-            known["first_byte_ms"] = _milliseconds(self.first_byte - self.started)
-        if self.retriever:
-            known["retriever"] = self.retriever
-        if self.tokens_saved.removeprefix("-").isdecimal():
-            known["tokens_saved"] = int(self.tokens_saved)
-        return known
-
 
 class RequestScope:
-    """Gives each request its id, and logs one line at its end.
-
-    The line holds no text, token or key: method, the route's pattern, status, milliseconds to the
-    first byte and to the last, and where a prompt was made who ranked and what it saved.
+    """Gives each request its id and its record, and at its end tells what became of it: one log
+    line, and the metrics and the span where there are any.
     """
 
-    def __init__(self, app: ASGIApp, timer: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        instruments: Instruments,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._app = app
+        self._instruments = instruments
         self._timer = timer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,34 +114,51 @@ class RequestScope:
             await self._app(scope, receive, send)
             return
         answered = Answered(self._timer())
-        request_id = request_id_of(Request(scope))
+        record = self._begun(scope)
+        request_id = record.request_id.encode()
 
         async def send_with_id(message: Message) -> None:
             answered.note(message, self._timer())
             if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                ]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            self._log(scope, request_id, answered)
+        with recording(record):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                self._ended(scope, record, answered)
 
-    def _log(self, scope: Scope, request_id: str, answered: Answered) -> None:
-        failed = answered.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    def _begun(self, scope: Scope) -> Record:
+        instruments = self._instruments
+        scope.pop("route", None)  # the framework's own, which has one for every path
+        record = Record(
+            context=context_of(scope["headers"]),
+            tracer=instruments.tracer,
+            measured=instruments.metrics.on,
+            request_id=request_id_of(Request(scope)),
+        )
+        instruments.metrics.began()
+        if instruments.tracer is not None:
+            told: dict[str, Value] = {"http.request.method": _method(scope)}
+            record.span = instruments.tracer.begin(_method(scope), "server", record.context, told)
+            record.active = record.span
+        return record
+
+    def _ended(self, scope: Scope, record: Record, answered: Answered) -> None:
+        seconds = self._timer() - answered.started
+        endpoint = getattr(scope.get("route"), "path", "unmatched")
+        answer = Answer(_method(scope), endpoint, answered.status, seconds)
+        failed = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        if record.completion is not None:  # nobody said how it ended: it was cut
+            record.completion.end({}, "cut")
+        if record.span is not None:
+            record.span.tell({"http.route": endpoint, "http.response.status_code": answer.status})
+            record.span.end(f"{answer.method} {endpoint}", str(answer.status) if failed else "")
+        self._instruments.metrics.ended(answer, record)
         level = logging.ERROR if failed else logging.INFO
-        line = {
-            "event": "api_request",
-            "severity": logging.getLevelName(level),
-            "request_id": request_id,
-            "method": scope["method"],
-            "endpoint": getattr(scope.get("route"), "path", "unmatched"),
-            **answered.fields(self._timer()),
-        }
-        logger.log(level, orjson.dumps(line).decode())
+        if logger.isEnabledFor(level):
+            logger.log(level, request_line(answer, record, answered.started, answered.first_byte))
 
 
 class CrashGuard:
@@ -174,14 +183,26 @@ class CrashGuard:
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            logger.error("unhandled %s", _described(error))
+            told = f"unhandled {described(error)}"
+            line = {"event": "crash", "severity": "ERROR", "message": told, **told_of(error)}
+            logger.error(Line(line))
             if not begun:
                 await _internal_error()(scope, receive, send)
 
 
 async def _gateway_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)  # noqa: S101  what Starlette registered it for
+    _noted(error)
     return json_response(error.body(), error.status, error.headers)
+
+
+def _noted(error: GatewayError) -> None:
+    """What the log is to know of a refusal."""
+    record = current()
+    if isinstance(error, RateLimited):
+        record.limiter = "refused"
+    elif error.code == "limiter_unavailable":
+        record.limiter = "unavailable"
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -205,14 +226,7 @@ def _internal_error() -> Response:
     return json_response(GatewayError("The server had an error.").body(), 500)
 
 
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 2)
-
-
-def _described(error: BaseException) -> str:
-    """The error's kind and where it arose; never its message, which may quote what was sent."""
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place, trace = f"{code.co_filename}:{trace.tb_lineno} {code.co_name}", trace.tb_next
-    return f"{type(error).__name__} at {place}"
+def _method(scope: Scope) -> str:
+    """A caller may send any word."""
+    method: str = scope["method"]
+    return method if method in METHODS else "other"

@@ -6,6 +6,7 @@ are taken as aliases where they mean the same.
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -122,6 +123,15 @@ class Settings(BaseSettings):
         ),
     )
 
+    # Telemetry
+    google_cloud_project: str = ""
+    metrics_enabled: bool = False
+    metrics_token: SecretStr = SecretStr("")
+    otel_exporter_otlp_endpoint: str = ""
+    otel_exporter_otlp_headers: SecretStr = SecretStr("")
+    otel_service_name: str = "memory-ops"
+    otel_traces_sampler_arg: float = Field(1.0, ge=0, le=1)
+
     # Service
     allowed_origins: str = Field(
         "", validation_alias=_named("ALLOWED_ORIGINS", "MEMORY_ALLOWED_ORIGINS")
@@ -155,12 +165,23 @@ class Settings(BaseSettings):
             raise ValueError("STORE_URL=sqlite: would be lost with the instance: use firestore://")
         if not self.retriever_url.startswith(("lexical:", "https://")):
             raise ValueError("RETRIEVER_URL would carry memories in the clear: use https://")
+        if not _confidential(self.otel_exporter_otlp_endpoint):
+            raise ValueError(
+                "OTEL_EXPORTER_OTLP_ENDPOINT would send its headers in the clear: use https://, or"
+                " a collector on localhost"
+            )
         return self
 
     @property
     def in_production(self) -> bool:
         """On Cloud Run always; elsewhere when `ENVIRONMENT` says so."""
-        return bool(self.k_service) or self.environment == "production"
+        return bool(self.k_service) or self.environment.strip().lower() == "production"
+
+    @property
+    def project(self) -> str:
+        """Google Cloud's, for the names of traces: the store's own where none is named."""
+        store = urlsplit(self.store_url)
+        return self.google_cloud_project or (store.netloc if store.scheme == "firestore" else "")
 
     @property
     def effective_log_level(self) -> str:
@@ -173,6 +194,12 @@ class Settings(BaseSettings):
     @property
     def origins(self) -> frozenset[str]:
         return _listed(self.allowed_origins)
+
+
+def _confidential(endpoint: str) -> bool:
+    """Whether what is sent there is read by nobody between; nothing is sent to no endpoint."""
+    parts = urlsplit(endpoint.strip())
+    return parts.scheme in {"", "https"} or parts.hostname in {"127.0.0.1", "::1", "localhost"}
 
 
 def _listed(text: str) -> frozenset[str]:

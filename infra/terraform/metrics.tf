@@ -1,4 +1,4 @@
-# Counted from the service's own log lines (functions/gateway/app.py, retrieval/remote.py,
+# Counted from the service's own log lines (functions/gateway/telemetry/lines.py, retrieval/remote.py,
 # limits/limiter.py, retention/sweep.py). tests/infra compares events and fields with the code's.
 locals {
   metric_prefix = replace(var.name, "-", "_")

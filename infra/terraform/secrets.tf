@@ -4,10 +4,12 @@
 locals {
   # Settings of the service; gateway and cleanup each get only what they use.
   secret_settings = {
-    API_KEYS         = "api-keys"
-    MODAL_KEY        = "modal-key"
-    MODAL_SECRET     = "modal-secret"
-    UPSTREAM_API_KEY = "upstream-api-key"
+    API_KEYS                   = "api-keys"
+    METRICS_TOKEN              = "metrics-token"
+    MODAL_KEY                  = "modal-key"
+    MODAL_SECRET               = "modal-secret"
+    OTEL_EXPORTER_OTLP_HEADERS = "otlp-headers"
+    UPSTREAM_API_KEY           = "upstream-api-key"
   }
 
   # What the build deploys the GPU tier with, and signs in with where it cannot by an ID token. Never a
@@ -26,7 +28,7 @@ locals {
   # in that the service refuses to start without, even where nobody signs in.
   cleanup_secrets = {
     for name, version in local.pinned : name => version
-    if name == "UPSTREAM_API_KEY" || (name == "API_KEYS" && var.google_client_id == "")
+    if contains(["OTEL_EXPORTER_OTLP_HEADERS", "UPSTREAM_API_KEY"], name) || (name == "API_KEYS" && var.google_client_id == "")
   }
 }
 

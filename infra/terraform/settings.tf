@@ -6,6 +6,7 @@ locals {
     BACKUP_RETENTION_DAYS = tostring(local.backup_horizon_days)
     ENVIRONMENT           = var.environment
     GOOGLE_CLIENT_ID      = var.google_client_id
+    GOOGLE_CLOUD_PROJECT  = var.project
     RETRIEVER_URL         = var.retriever_url
     STORE_URL             = "firestore://${var.project}/${google_firestore_database.memory.name}"
     UPSTREAM_BASE         = var.upstream_base
@@ -37,6 +38,10 @@ locals {
     "MEMORY_SCOPE",
     "MEMORY_SCORE_FLOOR",
     "MEMORY_TOKEN_BUDGET",
+    "METRICS_ENABLED",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER_ARG",
     "PRICE_CACHED_FROM_TOKENS",
     "PRICE_CACHED_PROMPT_PER_MILLION",
     "PRICE_COMPLETION_PER_MILLION",

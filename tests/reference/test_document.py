@@ -39,6 +39,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
             "development_issuer": True,
             "google_client_id": "app",
             "development_key_file": str(folder / "issuer.pem"),
+            "metrics_enabled": True,
         }
     )
     app = build(settings)
@@ -152,6 +153,7 @@ def test_only_what_asks_nobody_is_public(document: Json) -> None:
     assert {route for route in public if "/development/" not in route} == {
         "GET /health",
         "GET /health/detailed",
+        "GET /metrics",  # a scraper's token, no caller's credential
         "GET /docs",
         "GET /openapi.json",
     }

@@ -17,6 +17,7 @@ from support.certificates import (
     make_token,
 )
 from support.service import Service, serving
+from support.spoken import COOKIE
 from support.upstream import LoopbackUpstream, echo
 
 LONG_AGO, FAR_FUTURE = 1_700_000_000, 4_000_000_000
@@ -79,7 +80,12 @@ def service(
 
 @pytest.fixture(scope="module")
 def http(service: Service) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+    with httpx.Client(
+        base_url=service.url,
+        timeout=PATIENCE_SECONDS,
+        trust_env=False,
+        headers={"cookie": COOKIE},
+    ) as client:
         yield client
 
 

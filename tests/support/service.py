@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from support.ports import free_port
+from support.spoken import leaks
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 START_SECONDS = 30.0
@@ -18,6 +19,8 @@ START_SECONDS = 30.0
 
 class Service:
     """Started with settings from `environment` alone; nothing of the developer's own leaks in."""
+
+    source = FUNCTIONS / "main.py"
 
     def __init__(self, folder: Path, target: str = "gateway", **settings: str) -> None:
         self.port = free_port()
@@ -47,7 +50,7 @@ class Service:
             f"--target={self._target}",
             "--asgi",
         ]
-        source = f"--source={FUNCTIONS / 'main.py'}"
+        source = f"--source={self.source}"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, source, f"--port={self.port}"],
@@ -74,8 +77,11 @@ class Service:
     def __enter__(self) -> "Service":
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Whatever was tested, the log has told nothing it should not have."""
         self.kill()
+        if kind is None:
+            assert leaks(self.log, self._environment) == []
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+
 
 @dataclass(slots=True)
 class Choice:
@@ -48,6 +50,12 @@ class Completion:
     def complete(self) -> bool:
         finished = [choice.finish_reason is not None for choice in self.choices.values()]
         return not self.failed and (self.done or (bool(finished) and all(finished)))
+
+    @property
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Of each choice that has one, in order; `other` for a word that is no reason we know."""
+        found = (self.choices[index].finish_reason for index in sorted(self.choices))
+        return tuple(one if one in REASONS else "other" for one in found if one)
 
     def answers(self) -> list[Choice]:
         """Choices that say something, in order."""

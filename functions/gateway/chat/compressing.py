@@ -20,6 +20,7 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
 from gateway.memory.records import new_id
+from gateway.telemetry.record import current
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class CompressionDesk:
             logger.warning("compression skipped: %s", type(error).__name__)
             prompt = self._compressor.as_sent(request.payload, request.messages, tokens)
             return _fields(prompt, skipped=True), reservation.headers()
+        current().prompted(prompt.tokens_before, prompt.tokens_after, prompt.retriever)
         return _fields(prompt), {**prompt_headers(prompt), **reservation.headers()}
 
     async def _compressed(

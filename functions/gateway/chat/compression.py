@@ -47,6 +47,8 @@ from gateway.memory.recall import Candidates, Recall, Scope
 from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Question, Ranker, Ranking
 from gateway.retrieval.lexical import LexicalIndex
 from gateway.retrieval.selection import select
+from gateway.retrieval.timing import timed
+from gateway.telemetry.stages import stage
 from gateway.tokens.base import Tokenizer
 
 Status = Literal["hit", "miss", "off", "degraded", "timeout"]
@@ -147,13 +149,15 @@ class Compressor:
         query = query_of(conversation)
         found = Candidates([])
         if recall and query:
-            found = await self._recall.candidates(
-                conversation.owner, conversation.loaded, query, self.options.scope, now
-            )
+            with stage("recall"):
+                found = await self._recall.candidates(
+                    conversation.owner, conversation.loaded, query, self.options.scope, now
+                )
         indexes = [*found.indexes, cut_index(conversation, layout, now)]
         indexes = [index for index in indexes if index.chunks]
-        ranking = await self._ranked(conversation, layout, indexes, query)
-        lines = self._selected(layout, ranking)
+        with stage("compress"):
+            ranking = await self._ranked(conversation, layout, indexes, query)
+            lines = self._selected(layout, ranking)
         prompt = self._prompt(
             conversation, layout, before, render(lines) if lines else "", ranking.seconds
         )
@@ -217,7 +221,7 @@ class Compressor:
             return Ranking((), "none; reason=no-question")
         owner, epoch = conversation.owner, conversation.loaded.owner.epoch
         question = Question(query, indexes, owner, epoch, _InHand(layout))
-        return await self._ranker.rank(question)
+        return await timed(self._ranker, question)
 
     def _selected(self, layout: Layout, ranking: Ranking) -> list[Line]:
         in_hand, scale = _InHand(layout), ranking.scale

@@ -21,6 +21,9 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Addition
 from gateway.memory.heads import Head
 from gateway.memory.log import MessageLog
+from gateway.telemetry.record import current
+from gateway.telemetry.stages import end_completion, stage
+from gateway.telemetry.tracing import Value
 from gateway.tokens.base import Tokenizer
 
 
@@ -56,6 +59,7 @@ class Finisher:
         whose answer no document could hold: that is paid for all the same. When the store is away,
         the commit may have gone through, so the key stays claimed.
         """
+        self._noted(completion, "cancelled" if interrupted else "")
         if not interrupted:
             tokens = self._completion_tokens(completion) / turn.request.choices
             self._sizes.learn(turn.owner, turn.request.model, tokens)
@@ -63,7 +67,8 @@ class Finisher:
         if turn.writes:
             beside = self._beside(turn, used, None if interrupted else answer)
             try:
-                await self._append(turn, completion, beside, interrupted)
+                with stage("remember"):
+                    await self._append(turn, completion, beside, interrupted)
             except StoreUnavailable:
                 raise
             except GatewayError:
@@ -78,10 +83,23 @@ class Finisher:
 
     async def give_up(self, turn: Turn, completion: Completion | None = None) -> None:
         """Nothing is stored; with a `completion` the tokens of what did come are paid for."""
+        self._noted(completion, "given_up")
         used = self._tokens_used(turn, completion) if completion else 0
         await self._limiter.settle(turn.reservation, used)
         if turn.claim:
             await self._claims.release(turn.claim)
+
+    def _noted(self, completion: Completion | None, error: str) -> None:
+        """For the log, and for the span of the upstream's answer, which is now over."""
+        record = current()
+        told: dict[str, Value] = {}
+        if completion is not None:
+            record.tokens_completion = self._completion_tokens(completion)
+            told["gen_ai.usage.output_tokens"] = record.tokens_completion
+            told["gen_ai.response.finish_reasons"] = completion.finish_reasons
+        if record.tokens_after is not None:
+            told["gen_ai.usage.input_tokens"] = record.tokens_after
+        end_completion(told, record.upstream_error or error)
 
     def _tokens_used(self, turn: Turn, completion: Completion) -> int:
         """The upstream's own count, or ours where it gave none."""

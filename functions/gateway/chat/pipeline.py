@@ -26,13 +26,15 @@ from gateway.chat.replies import (
 from gateway.chat.threads import Spoken, Threads, spoken
 from gateway.chat.turn import Turn
 from gateway.chat.wire import ChatRequest, check_sizes
-from gateway.errors import UpstreamFailed
+from gateway.errors import UpstreamFailed, UpstreamTimedOut
 from gateway.identity.base import Identity
 from gateway.limits.base import Reservation
 from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
 from gateway.memory.records import new_id
+from gateway.telemetry.record import current
+from gateway.telemetry.stages import begin_completion, stage
 from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
 
 MemoryMode = Literal["on", "read", "write", "off"]
@@ -86,6 +88,7 @@ class Pipeline:
     async def complete(self, caller: Identity, request: ChatRequest, call: Call) -> Reply:
         """Answer one chat request. Who is calling (1) the door has found out already."""
         started = self._clock()
+        current().asks(request.model)
         if call.writes:
             check_sizes(request.messages)
         self._limiter.refuse_known(caller.subject, 0)  # before anything is counted
@@ -93,7 +96,8 @@ class Pipeline:
         said = spoken(caller.owner, request.messages)
 
         # 2. Admit: one write, before any money is spent; the session is read meanwhile.
-        reservation, loaded = await self._admit(caller, request, call, tokens, said)
+        with stage("admit"):
+            reservation, loaded = await self._admit(caller, request, call, tokens, said)
         try:
             claim = await self._claim(caller, request, call)
             if isinstance(claim, StoredAnswer):
@@ -107,15 +111,28 @@ class Pipeline:
         try:
             # 3. Recall what could matter, and 4. compress: select it under the budget.
             turn = await self._held(await self._with_prompt(turn, call, tokens))
+            told = turn.prompt
+            current().prompted(told.tokens_before, told.tokens_after, told.retriever)
             # 5. Complete at the upstream, streamed or whole; the ranker reads on meanwhile.
             self._prefills.begin(turn)
-            response = await self._upstream.send(self._outgoing(turn, call))
+            response = await self._asked(turn, call)
         except BaseException:
             await asyncio.shield(self._finisher.give_up(turn))
             raise
 
         # 6. Remember, inside the response and before its last bytes.
         return await self._reply(turn, response, call)
+
+    async def _asked(self, turn: Turn, call: Call) -> UpstreamResponse:
+        begin_completion(current().model, streamed=turn.request.stream)
+        try:
+            response = await self._upstream.send(self._outgoing(turn, call))
+        except (UpstreamFailed, UpstreamTimedOut) as error:
+            late = isinstance(error, UpstreamTimedOut)
+            current().upstream_error = "timeout" if late else "unreachable"
+            raise
+        current().upstream_status = response.status
+        return response
 
     async def _counted(self, request: ChatRequest) -> list[int]:
         """Tokens of each message; of long ones beside the loop: the tokenizer lets the GIL go."""
@@ -173,6 +190,7 @@ class Pipeline:
         claim: Claim | None,
     ) -> Turn:
         bits = self._randomness.getrandbits
+        current().in_session(caller.owner, loaded.head.session)
         return Turn(
             owner=caller.owner,
             request=request,

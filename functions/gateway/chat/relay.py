@@ -17,11 +17,13 @@ from gateway.chat.completion import Completion
 from gateway.chat.finisher import Finisher
 from gateway.chat.turn import Turn
 from gateway.errors import GatewayError, UpstreamFailed
+from gateway.telemetry.stages import first_token
 from gateway.upstream.base import UpstreamResponse
 from gateway.upstream.sse import Event, EventSplitter, encode
 
 # A JSON string cannot hold these bytes unescaped, so they are the field wherever they stand.
 NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
+ANSWERING = ("content", "tool_calls", "reasoning_content", "reasoning", "refusal")
 KEPT_FOR_REPLAY_BYTES = 400 * 1024
 
 
@@ -50,6 +52,7 @@ class Relay:
         self._completion = Completion()
         self._sent = bytearray()
         self._ending: asyncio.Task[None] | None = None
+        self._begun = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """What the client gets. Raises `StreamCut` when the upstream broke off: after an error
@@ -90,6 +93,9 @@ class Relay:
         if event.data is None:
             return event.raw
         chunk = self._completion.add_chunk(event.data)
+        if not self._begun and chunk is not None and _says(chunk):
+            self._begun = True
+            first_token()
         if self._completion.done and self._ending is None:
             self._noted(event.raw)
             await self._finish()
@@ -139,6 +145,17 @@ class Relay:
         if self._turn.claim and len(self._sent) <= KEPT_FOR_REPLAY_BYTES:
             self._sent += out
         return out
+
+
+def _says(chunk: Mapping[str, Any]) -> bool:
+    """Whether it brings anything of an answer: the first one often has but the role."""
+    choices = chunk.get("choices")
+    if not isinstance(choices, list):
+        return False
+    deltas = [one.get("delta") for one in choices if isinstance(one, dict)]
+    return any(
+        isinstance(delta, dict) and any(delta.get(name) for name in ANSWERING) for delta in deltas
+    )
 
 
 def _without_usage(event: Event, chunk: Any) -> bytes:

@@ -26,6 +26,7 @@ from gateway.limits.quota import Quota, path_of
 from gateway.limits.recent import Recent
 from gateway.limits.refusal import Refusal
 from gateway.limits.window import Usage, settlement_at, usage_from
+from gateway.telemetry.record import current
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Limiter:
             usages = await self._give_back(counters, quotas, now) or usages
             raise self._refused_now(quotas, usages, refusals, now)
         counted = counters is self._counters
+        current().limiter = "admitted" if counted else "failed-open"
         return Reservation(subject, tokens, now, counted, self.limits.per_subject(), usages[0])
 
     async def extend(self, reservation: Reservation, tokens: int) -> Reservation:

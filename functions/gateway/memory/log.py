@@ -28,6 +28,7 @@ from gateway.memory.records import Record, State, owner_path, session_path
 from gateway.memory.segments import Filled, Segment
 from gateway.memory.storage import read_segment, saved, segment_path, segment_write
 from gateway.memory.turnstile import Turnstile
+from gateway.telemetry.record import current
 
 
 class MessageLog:
@@ -71,6 +72,7 @@ class MessageLog:
                 head, writes = await self._plan(owner, loaded, addition)
                 try:
                     await self._documents.commit(*writes, *addition.beside)
+                    current().messages_created += head.messages - loaded.head.messages
                     return head
                 except Conflict:
                     pass

@@ -81,7 +81,10 @@ class Sweep:
         randomness: Random,
         policy: Policy,
         time_budget_seconds: float,
+        told: Callable[[Report], None] | None = None,
     ) -> None:
+        """`told` hears of every run that was no dry one."""
+        self._told = told
         self._documents = documents
         self._clock = clock
         self._randomness = randomness
@@ -103,6 +106,8 @@ class Sweep:
                 await run.lease.release(run.progress)
         report.documents_read = documents.operations.reads
         report.seconds = round(self._clock() - run.started, 3)
+        if self._told is not None and not dry_run:
+            self._told(report)
         return report
 
     async def due_in_seconds(self, every_seconds: float) -> float:

@@ -82,6 +82,7 @@ class RemoteRanker:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._tier = tier
+        self.client = tier.client
         self._options = options
         self._timer = timer
         self._clock = clock

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from gateway.telemetry.record import trace_headers
 from retriever_contract.wire import (
     STATUSES,
     Failure,
@@ -91,7 +92,7 @@ class Tier:
         self, url: str, client: httpx.AsyncClient, key: str = "", secret: str = ""
     ) -> None:
         self._base = endpoint(url)
-        self._client = client
+        self.client = client
         self._headers = {
             "accept": "application/json",
             "accept-encoding": "identity",
@@ -120,13 +121,13 @@ class Tier:
         outgoing = httpx.Request(
             "POST",
             f"{self._base}/v1/{path}",
-            headers=self._headers,
+            headers={**self._headers, **trace_headers()},
             content=request.model_dump_json().encode(),
             extensions={**NO_CLIENT_TIMEOUTS, "trace": (course := _Course())},
         )
         with _translated(course):
             async with asyncio.timeout(seconds):
-                response = await self._client.send(outgoing, stream=True, follow_redirects=False)
+                response = await self.client.send(outgoing, stream=True, follow_redirects=False)
                 try:
                     body = await _bounded(response)
                 finally:

@@ -11,6 +11,8 @@ from gateway.accounts.workspace import Role
 from gateway.chat.pipeline import Call, MemoryMode
 from gateway.errors import BadRequest, Forbidden, TooLarge
 from gateway.identity.base import Authenticator, Identity
+from gateway.telemetry.record import current
+from gateway.telemetry.stages import stage
 
 PERSON_FIELDS = ("user_id", "tenant_id", "workspace_id")
 READING = ("GET", "HEAD")
@@ -51,7 +53,10 @@ async def body_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
 async def person_of(request: Request, door: Authenticator) -> Identity:
     """Who is calling, whatever the workspace: for what is about the person alone."""
     headers = request.headers
-    return await door.identify(headers.get("authorization"), headers.get("x-api-key"))
+    with stage("identify"):
+        found = await door.identify(headers.get("authorization"), headers.get("x-api-key"))
+    current().identified(found.subject)
+    return found
 
 
 async def caller_of(request: Request, door: Authenticator, needs: Role | None = None) -> Identity:

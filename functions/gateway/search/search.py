@@ -14,8 +14,11 @@ from gateway.retention.decisions import DAY_SECONDS, importance_of
 from gateway.retention.importance import Importance, importance
 from gateway.retrieval.base import Passage, Question, Ranker, Ranking
 from gateway.retrieval.lexical import rank
+from gateway.retrieval.timing import timed
 from gateway.search.library import Bounds, Facts, Holdings, LeftOut, Library
 from gateway.search.scoring import Match, Parts, Weights, matches, recency, room_below, scaled
+from gateway.telemetry.record import current
+from gateway.telemetry.stages import stage
 
 MAX_WEIGHED = 2_000  # of one ranking: an importance takes some fifty microseconds
 LONG_AGO = -NEVER
@@ -90,6 +93,11 @@ class Search:
 
     async def find(self, owner: str, wanted: Wanted) -> Found:
         """The best `top_k` of what is wanted. Raises `Contested` while the memory is erased."""
+        current().searches += 1
+        with stage("search"):
+            return await self._find(owner, wanted)
+
+    async def _find(self, owner: str, wanted: Wanted) -> Found:
         now = self._clock()
         held = await self._library.open(owner, wanted.query, wanted.bounds, now)
         searched = sum(index.size for index in held.indexes)
@@ -129,7 +137,7 @@ class Search:
             return not wanted.admits(passage)
 
         question = Question(wanted.query, held.indexes, owner, held.epoch, beside)
-        return await self._ranker.rank(question)
+        return await timed(self._ranker, question)
 
 
 class _Desk:

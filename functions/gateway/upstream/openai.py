@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 import httpx
 
 from gateway.errors import NotFound, UpstreamFailed, UpstreamTimedOut
+from gateway.telemetry.metrics import PoolUse
+from gateway.telemetry.record import trace_headers
 from gateway.upstream.base import UpstreamRequest
 
 # Below the idle limit of common load balancers (60 s and more): a request on a connection that the
@@ -60,6 +62,16 @@ def make_client(
     )
 
 
+def pool_use(client: httpx.AsyncClient) -> PoolUse | None:
+    """httpx shows no pool; None where it keeps none of the kind it has today."""
+    transport = getattr(client, "_transport", None)
+    connections = getattr(getattr(transport, "_pool", None), "connections", None)
+    if connections is None:
+        return None
+    idle = sum(connection.is_idle() for connection in connections)
+    return PoolUse(active=len(connections) - idle, idle=idle)
+
+
 class OpenAIUpstream:
     """`first_byte_seconds` bounds connecting, sending and waiting for the headers, all together;
     `stall_seconds` the wait for each next piece of the body.
@@ -95,7 +107,7 @@ class OpenAIUpstream:
         """Built without the client, whose defaults (user-agent, accept) are not the caller's."""
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in request.headers.items()
+            for name, value in {**request.headers, **trace_headers()}.items()
             if name.lower() not in OURS_TO_SET
         ]
         headers += [(b"accept-encoding", b"identity"), *self._authorization]

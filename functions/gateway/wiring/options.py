@@ -1,6 +1,8 @@
 """What the settings say, in the words of those who need it. Pure."""
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from gateway.chat.compression import CompressionOptions
 from gateway.chat.economics import Prices
@@ -9,6 +11,7 @@ from gateway.retention.decisions import DAY_SECONDS, Policy
 from gateway.search.scoring import Weights
 from gateway.settings import Settings
 
+HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+:[ -~]*")
 KEPT = (
     "memory_scope",
     "retention_max_age_days",
@@ -71,6 +74,26 @@ def policy(settings: Settings) -> Policy:
         importance_threshold=settings.retention_importance_threshold,
         delete_after_days=settings.retention_delete_after_days,
     )
+
+
+def collector(settings: Settings) -> str:
+    """Where spans go; empty for nowhere. Raises ValueError, without repeating what was set."""
+    endpoint = settings.otel_exporter_otlp_endpoint.strip()
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT is an http:// or https:// URL")
+    return endpoint
+
+
+def collector_headers(settings: Settings) -> dict[str, str]:
+    """`name=value` pairs with commas between, values percent-encoded, as OpenTelemetry has it
+    (https://opentelemetry.io/docs/specs/otel/protocol/exporter/)."""
+    given = settings.otel_exporter_otlp_headers.get_secret_value()
+    pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
+    headers = {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
+    sound = all(HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items())
+    if not (sound and all(equals for _, equals, _ in pairs)):
+        raise ValueError("OTEL_EXPORTER_OTLP_HEADERS are name=value pairs with commas between")
+    return headers
 
 
 def archive_seconds(settings: Settings) -> float:

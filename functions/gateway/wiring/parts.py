@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+import httpx
+
 from gateway.accounts.workspaces import Workspaces
-from gateway.documents.base import Documents
+from gateway.documents.metered import MeteredDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource
 from gateway.limits.limiter import Limiter
@@ -37,7 +39,8 @@ class Parts:
     settings: Settings
     randomness: Random
     clock: Callable[[], float]
-    documents: Documents
+    documents: MeteredDocuments
+    client: httpx.AsyncClient
     tokenizer: Tokenizer
     upstream: Upstream
     workspaces: Workspaces
@@ -75,7 +78,7 @@ class Parts:
 
 def parts(settings: Settings, randomness: Random) -> Parts:
     clock, client = time.time, make_client()
-    documents = documents_from(settings.store_url)
+    documents = MeteredDocuments(documents_from(settings.store_url))
     tokenizer = RsBpeTokenizer(settings.tokenizer)
     workspaces = Workspaces(documents, clock, randomness)
     certificates = CertificateSource(client, settings.google_certs_url, clock)
@@ -86,6 +89,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         randomness=randomness,
         clock=clock,
         documents=documents,
+        client=client,
         tokenizer=tokenizer,
         upstream=upstream_from(settings, client, tokenizer),
         workspaces=workspaces,

@@ -101,6 +101,10 @@ run "services" {
     ])
     error_message = "A revision that does not start gets no traffic."
   }
+  assert {
+    condition     = google_cloud_run_v2_service.gateway[0].template[0].containers[0].liveness_probe[0].http_get[0].path == "/health"
+    error_message = "An instance is asked whether it is alive, and not whether all it needs is."
+  }
 
   assert {
     condition = {
@@ -112,6 +116,7 @@ run "services" {
       ENVIRONMENT           = "production"
       FUNCTION_TARGET       = "gateway"
       GOOGLE_CLIENT_ID      = "1234-abcd.apps.googleusercontent.com"
+      GOOGLE_CLOUD_PROJECT  = "some-project"
       RETRIEVER_URL         = "https://you--memory-ops-retriever-web.modal.run"
       STORE_URL             = "firestore://some-project/memory-ops"
       UPSTREAM_BASE         = "https://api.openai.com"
