@@ -1,7 +1,7 @@
 """httpx over aiohttp's connections: the same client, a parser in C and a fraction of the cost.
 
-Where httpx-aiohttp 0.2.0 does the same, it reports a reset as a timeout, adds aiohttp's own headers,
-answers a switch of protocols and reads certificates at every start; what is here does none of it.
+httpx-aiohttp 0.2.0 does the same, but reports a reset as a timeout, adds aiohttp's own headers,
+passes a switch of protocols on and reads certificates at every start; what is here does none of it.
 ARCHITECTURE.md compares the transports.
 """
 
@@ -23,7 +23,7 @@ AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # none 
 
 
 class DirectClient(httpx.AsyncClient):
-    """Hands a request to its transport as it is: nothing is followed, kept, signed, timed or logged.
+    """Hands a request to its transport as it is: nothing is followed, kept, signed or logged.
 
     What `AsyncClient.send` does besides takes as long as the exchange itself.
     """
