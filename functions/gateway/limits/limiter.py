@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import Literal
 
@@ -251,6 +252,7 @@ def _longest(refusals: Sequence[Refusal]) -> Refusal:
     return max(refusals, key=lambda refusal: refusal.wait_seconds)
 
 
+@lru_cache(maxsize=2048)  # asked three times a request
 def _subject_name(subject: str) -> str:
     digest = base64.b32encode(hashlib.sha256(subject.encode()).digest())
     return f"subjects/{digest.decode().rstrip('=').lower()}"
