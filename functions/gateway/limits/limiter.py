@@ -62,9 +62,10 @@ class Limiter:
 
     def refuse_known(self, subject: str, tokens: int) -> None:
         """Raise as `admit` would where this process knows already; costs nothing."""
-        now = self._clock()
         self._refuse_impossible(tokens)
-        self._refuse_remembered(self._quotas(subject, tokens, now), now)
+        if self._refused:
+            now = self._clock()
+            self._refuse_remembered(self._quotas(subject, tokens, now), now)
 
     async def admit(self, subject: str, tokens: int) -> Reservation:
         """Count one request of `tokens` estimated tokens, and let it pass.
@@ -157,6 +158,8 @@ class Limiter:
 
     def _pick(self, shards: Sequence[Quota], now: float) -> Quota:
         """Any shard not known to be full; else the one that has room first."""
+        if not self._refused:
+            return self._randomness.choice(shards)
         waits = [self._remembered_wait(shard, now) for shard in shards]
         soonest = min(waits)
         return self._randomness.choice(
@@ -174,6 +177,8 @@ class Limiter:
         return quota.refusals(usage, now, counted=False)
 
     def _refuse_remembered(self, quotas: Sequence[Quota], now: float) -> None:
+        if not self._refused:
+            return
         refusals = [each for quota in quotas for each in self._remembered_refusals(quota, now)]
         if refusals:
             raise self._error(_longest(refusals), self._refused.get(quotas[0].name), now)

@@ -135,10 +135,9 @@ def amounts_at(now: float, units: Units) -> list[DayAmounts]:
     current = bucket_at(now)
     today = day_of(current)
     by_day: dict[int, dict[str, float]] = {today: dict(units.items())}
-    for bucket in _window_at(now):
-        amounts = by_day.setdefault(day_of(bucket), {})
-        for dimension, count in units.items():
-            amounts[field_of(dimension, bucket)] = count if bucket == current else 0
+    for dimension, count in units.items():
+        for bucket, day, name in _fields_of(current, dimension):
+            by_day.setdefault(day, {})[name] = count if bucket == current else 0
     drop = _outdated(current, tuple(units))
     return [DayAmounts(day, by_day[day], drop if day == today else ()) for day in by_day]
 
@@ -166,11 +165,6 @@ def settlement_at(now: float, reserved_at: float, reserved: int, used: int) -> D
     return DayAmounts(day_of(bucket), amounts)
 
 
-def _window_at(now: float) -> range:
-    current = bucket_at(now)
-    return range(current - BUCKETS_BEFORE, current + BUCKETS_AHEAD + 1)
-
-
 def _leaves_at(bucket: int) -> int:
     return (bucket + BUCKETS_BEFORE + 1) * BUCKET_SECONDS
 
@@ -187,6 +181,13 @@ def _outdated(current: int, dimensions: tuple[Dimension, ...]) -> tuple[str, ...
 def _contents(
     now: float, dimension: Dimension, answers: Mapping[int, Mapping[str, float]]
 ) -> Contents:
-    named = ((bucket, field_of(dimension, bucket)) for bucket in _window_at(now))
-    counted = ((bucket, answers[day_of(bucket)].get(name, 0)) for bucket, name in named)
+    named = _fields_of(bucket_at(now), dimension)
+    counted = ((bucket, answers[day].get(name, 0)) for bucket, day, name in named)
     return Contents(tuple(entry for entry in counted if entry[1]))
+
+
+@lru_cache(maxsize=16)
+def _fields_of(current: int, dimension: Dimension) -> tuple[tuple[int, int, str], ...]:
+    """Bucket, day and field of everything the window reads; the same for five seconds."""
+    window = range(current - BUCKETS_BEFORE, current + BUCKETS_AHEAD + 1)
+    return tuple((bucket, day_of(bucket), field_of(dimension, bucket)) for bucket in window)

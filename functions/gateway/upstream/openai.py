@@ -34,6 +34,7 @@ OF_ONE_CONNECTION = frozenset(  # https://www.rfc-editor.org/rfc/rfc9110#section
     }
 )
 OURS_TO_SET = OF_ONE_CONNECTION | {"accept-encoding", "authorization", "content-length", "host"}
+BODILESS = frozenset({"GET", "HEAD"})
 DECODABLE = frozenset({"gzip", "deflate"})
 NO_CLIENT_TIMEOUTS = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
 
@@ -91,12 +92,16 @@ class OpenAIUpstream:
             for name, value in request.headers.items()
             if name.lower() not in OURS_TO_SET
         ]
+        url = _url(f"{self._base}/{_quoted(request.path)}")
         headers += [(b"accept-encoding", b"identity"), *self._authorization]
+        headers.append((b"host", url.netloc))
+        if request.body or request.method not in BODILESS:
+            headers.append((b"content-length", b"%d" % len(request.body)))
         return httpx.Request(
             request.method,
-            _url(f"{self._base}/{_quoted(request.path)}"),
+            url,
             headers=headers,
-            content=request.body,
+            stream=httpx.ByteStream(request.body),
             extensions=NO_CLIENT_TIMEOUTS,
         )
 
