@@ -93,7 +93,7 @@ class Pipeline:
             check_sizes(request.messages)
         self._limiter.refuse_known(caller.subject, 0)  # before anything is counted
         tokens = await self._counted(request)
-        said = spoken(caller.owner, request.messages)
+        said = spoken(caller.owner, request.messages) if call.mode != "off" else []
 
         # 2. Admit: one write, before any money is spent; the session is read meanwhile.
         with stage("admit"):
@@ -160,9 +160,10 @@ class Pipeline:
         )
         held = bound.within(self._limiter.limits.tokens_per_minute)
         self._limiter.refuse_known(caller.subject, held)  # before the session is read
-        admission = asyncio.ensure_future(self._limiter.admit(caller.subject, held))
         if call.mode == "off":
-            return await admission, Loaded(Owner(), Head(session=call.session or ""))
+            admitted = await self._limiter.admit(caller.subject, held)
+            return admitted, Loaded(Owner(), Head(session=call.session or ""))
+        admission = asyncio.ensure_future(self._limiter.admit(caller.subject, held))
         reading = asyncio.ensure_future(self._threads.find(caller.owner, call.session, said))
         await asyncio.wait({admission, reading})
         unread = reading.exception()

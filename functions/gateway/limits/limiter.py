@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import Literal
 
@@ -62,9 +63,10 @@ class Limiter:
 
     def refuse_known(self, subject: str, tokens: int) -> None:
         """Raise as `admit` would where this process knows already; costs nothing."""
-        now = self._clock()
         self._refuse_impossible(tokens)
-        self._refuse_remembered(self._quotas(subject, tokens, now), now)
+        if self._refused:
+            now = self._clock()
+            self._refuse_remembered(self._quotas(subject, tokens, now), now)
 
     async def admit(self, subject: str, tokens: int) -> Reservation:
         """Count one request of `tokens` estimated tokens, and let it pass.
@@ -158,6 +160,8 @@ class Limiter:
 
     def _pick(self, shards: Sequence[Quota], now: float) -> Quota:
         """Any shard not known to be full; else the one that has room first."""
+        if not self._refused:
+            return self._randomness.choice(shards)
         waits = [self._remembered_wait(shard, now) for shard in shards]
         soonest = min(waits)
         return self._randomness.choice(
@@ -175,6 +179,8 @@ class Limiter:
         return quota.refusals(usage, now, counted=False)
 
     def _refuse_remembered(self, quotas: Sequence[Quota], now: float) -> None:
+        if not self._refused:
+            return
         refusals = [each for quota in quotas for each in self._remembered_refusals(quota, now)]
         if refusals:
             raise self._error(_longest(refusals), self._refused.get(quotas[0].name), now)
@@ -253,6 +259,7 @@ def _longest(refusals: Sequence[Refusal]) -> Refusal:
     return max(refusals, key=lambda refusal: refusal.wait_seconds)
 
 
+@lru_cache(maxsize=2048)  # asked three times a request
 def _subject_name(subject: str) -> str:
     digest = base64.b32encode(hashlib.sha256(subject.encode()).digest())
     return f"subjects/{digest.decode().rstrip('=').lower()}"

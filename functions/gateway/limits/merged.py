@@ -79,6 +79,9 @@ class MergedCounters:
             if not isinstance(error, Exception):
                 raise
             return
+        if len(callers) == 1 and len(merged) == len(callers[0].writes):
+            callers[0].resolve(written)
+            return
         after = {write.path: answer for write, answer in zip(merged, written, strict=True)}
         for caller, answer in zip(callers, _answers(callers, after), strict=True):
             caller.resolve(answer)
@@ -93,6 +96,8 @@ def _merged(writes: Sequence[Add]) -> list[Add]:
 
 
 def _sum(adds: Sequence[Add]) -> Add:
+    if len(adds) == 1:
+        return adds[0]
     amounts = defaultdict[str, float](int)
     for add in adds:
         for name, amount in add.amounts.items():

@@ -14,6 +14,7 @@ Buckets are numbered since the epoch here; only a field's name counts them withi
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Literal
 
 Dimension = Literal["requests", "tokens"]
@@ -112,6 +113,7 @@ def day_of(bucket: int) -> int:
     return bucket // BUCKETS_PER_DAY
 
 
+@lru_cache(maxsize=8)
 def day_name(day: int) -> str:
     return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
@@ -120,6 +122,7 @@ def seconds_to_midnight(now: float) -> float:
     return DAY_SECONDS - now % DAY_SECONDS
 
 
+@lru_cache(maxsize=512)  # a window's and what is dropped, of two minutes
 def field_of(dimension: Dimension, bucket: int) -> str:
     return f"{dimension[0]}{bucket % BUCKETS_PER_DAY}"
 
@@ -132,11 +135,10 @@ def amounts_at(now: float, units: Units) -> list[DayAmounts]:
     current = bucket_at(now)
     today = day_of(current)
     by_day: dict[int, dict[str, float]] = {today: dict(units.items())}
-    for bucket in _window_at(now):
-        amounts = by_day.setdefault(day_of(bucket), {})
-        for dimension, count in units.items():
-            amounts[field_of(dimension, bucket)] = count if bucket == current else 0
-    drop = _outdated(current, units)
+    for dimension, count in units.items():
+        for bucket, day, name in _fields_of(current, dimension):
+            by_day.setdefault(day, {})[name] = count if bucket == current else 0
+    drop = _outdated(current, tuple(units))
     return [DayAmounts(day, by_day[day], drop if day == today else ()) for day in by_day]
 
 
@@ -163,26 +165,29 @@ def settlement_at(now: float, reserved_at: float, reserved: int, used: int) -> D
     return DayAmounts(day_of(bucket), amounts)
 
 
-def _window_at(now: float) -> range:
-    current = bucket_at(now)
-    return range(current - BUCKETS_BEFORE, current + BUCKETS_AHEAD + 1)
-
-
 def _leaves_at(bucket: int) -> int:
     return (bucket + BUCKETS_BEFORE + 1) * BUCKET_SECONDS
 
 
-def _outdated(current: int, units: Units) -> tuple[str, ...]:
+@lru_cache(maxsize=8)
+def _outdated(current: int, dimensions: tuple[Dimension, ...]) -> tuple[str, ...]:
     """Fields of today that no window counts, not even that of a clock one bucket behind."""
     end = current - BUCKETS_BEFORE - BUCKETS_AHEAD
     midnight = day_of(current) * BUCKETS_PER_DAY
     buckets = range(max(midnight, end - BUCKETS_DROPPED), end)
-    return tuple(field_of(dimension, bucket) for bucket in buckets for dimension in units)
+    return tuple(field_of(dimension, bucket) for bucket in buckets for dimension in dimensions)
 
 
 def _contents(
     now: float, dimension: Dimension, answers: Mapping[int, Mapping[str, float]]
 ) -> Contents:
-    named = ((bucket, field_of(dimension, bucket)) for bucket in _window_at(now))
-    counted = ((bucket, answers[day_of(bucket)].get(name, 0)) for bucket, name in named)
+    named = _fields_of(bucket_at(now), dimension)
+    counted = ((bucket, answers[day].get(name, 0)) for bucket, day, name in named)
     return Contents(tuple(entry for entry in counted if entry[1]))
+
+
+@lru_cache(maxsize=16)
+def _fields_of(current: int, dimension: Dimension) -> tuple[tuple[int, int, str], ...]:
+    """Bucket, day and field of everything the window reads; the same for five seconds."""
+    window = range(current - BUCKETS_BEFORE, current + BUCKETS_AHEAD + 1)
+    return tuple((bucket, day_of(bucket), field_of(dimension, bucket)) for bucket in window)

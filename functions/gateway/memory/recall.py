@@ -42,33 +42,40 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
+    key: tuple[str, ...]
     index: LexicalIndex
     good_until: float
     bytes: int
 
 
 class IndexCache:
-    """Least recently used indexes of one instance, keyed by path, version and session filter."""
+    """Least recently used indexes of one instance, one for each path and session filter.
+
+    A newer version takes the place of an older one, and what that knew of messages that are still
+    there: a turn adds two messages to a tail of many.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._entries: OrderedDict[tuple[str, ...], _Cached] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], _Cached] = OrderedDict()
 
     def get(self, key: tuple[str, ...], now: float) -> LexicalIndex | None:
-        cached = self._entries.get(key)
-        if cached is None or cached.good_until <= now:
+        """`key` begins with a path and ends with a filter; what stands between is the version."""
+        cached = self._entries.get(_place(key))
+        if cached is None or cached.key != key or cached.good_until <= now:
             return None
-        self._entries.move_to_end(key)
+        self._entries.move_to_end(_place(key))
         return cached.index
 
     def put(self, key: tuple[str, ...], records: Sequence[Record], now: float) -> LexicalIndex:
-        index = LexicalIndex(chunks(records, now))
+        before = self._entries.get(_place(key))
+        index = LexicalIndex(chunks(records, now), before.index.counts() if before else None)
         ends = [record.expires_at or NEVER for record in records]
         good_until = min((end for end in ends if end > now), default=NEVER)
         weight = index.bytes + sum(len(record.content) for record in records)
-        self._forget(key)
-        self._entries[key] = _Cached(index, good_until, weight)
+        self._forget(_place(key))
+        self._entries[_place(key)] = _Cached(key, index, good_until, weight)
         self._bytes += weight
         while self._bytes > self._max_bytes and len(self._entries) > 1:
             self._forget(next(iter(self._entries)))
@@ -76,14 +83,18 @@ class IndexCache:
 
     def drop(self, root: str) -> int:
         """Forget what lies beneath `root`; returns how many indexes that were."""
-        keys = [key for key in self._entries if key[0].startswith(f"{root}/")]
-        for key in keys:
-            self._forget(key)
-        return len(keys)
+        places = [place for place in self._entries if place[0].startswith(f"{root}/")]
+        for place in places:
+            self._forget(place)
+        return len(places)
 
-    def _forget(self, key: tuple[str, ...]) -> None:
-        if gone := self._entries.pop(key, None):
+    def _forget(self, place: tuple[str, str]) -> None:
+        if gone := self._entries.pop(place, None):
             self._bytes -= gone.bytes
+
+
+def _place(key: tuple[str, ...]) -> tuple[str, str]:
+    return key[0], key[-1]
 
 
 class Recall:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 State = Literal["active", "alternative", "superseded", "forked"]
@@ -133,6 +134,7 @@ def text_digest(id: str, text: str) -> str:
     return hashlib.blake2b(encoded, key=id.encode()[:64], digest_size=5).hexdigest()
 
 
+@lru_cache(maxsize=2048)  # owners and sessions, asked several times a turn
 def _hashed(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return base64.b32encode(digest).decode().rstrip("=").lower()

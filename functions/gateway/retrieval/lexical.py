@@ -40,6 +40,8 @@ SLOT_BYTES = 32  # a term's number, an integer object
 MESSAGE_BYTES = 320  # a passage, its id and numbers, and its part of a chunk
 
 Weights = Mapping[str, float]
+Counts = tuple[int, Mapping[str, int]]
+"""How many terms a passage has, and how often each."""
 
 
 class LexicalIndex:
@@ -54,26 +56,41 @@ class LexicalIndex:
         "bytes", "chunks", "length", "size",
     )  # fmt: skip
 
-    def __init__(self, chunks: Iterable[Chunk]) -> None:
+    def __init__(
+        self, chunks: Iterable[Chunk], known: "Mapping[Passage, Counts] | None" = None
+    ) -> None:
+        """`known` are the terms of passages that another index holds already."""
         self.chunks = tuple(chunks)
         passages = [passage for chunk in self.chunks for passage in chunk.passages]
         self._chunks = array("I", (i for i, one in enumerate(self.chunks) for _ in one.passages))
         self._before, self._after = _neighbours(passages)
         self._lengths = array("I")
-        self._index(passages)
+        self._index(passages, known or {})
         self.size = len(passages)
         self.length = sum(self._lengths)  # of all messages together, in terms
         self.bytes = self._weigh(passages)  # about what it keeps in memory, texts included
 
-    def _index(self, passages: Sequence[Passage]) -> None:
+    def counts(self) -> "dict[Passage, Counts]":
+        """The terms of each passage, from the postings: a tenth of the time it takes to find them
+        in the text."""
+        found: list[dict[str, int]] = [{} for _ in self._lengths]
+        start = 0
+        for term, end in zip(self._slots, self._ends, strict=True):
+            for place in range(start, end):
+                found[self._numbers[place]][term] = self._counts[place]
+            start = end
+        passages = (passage for chunk in self.chunks for passage in chunk.passages)
+        return dict(zip(passages, zip(self._lengths, found, strict=True), strict=True))
+
+    def _index(self, passages: Sequence[Passage], known: "Mapping[Passage, Counts]") -> None:
         numbers: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
         counts: defaultdict[str, bytearray] = defaultdict(bytearray)
         for number, passage in enumerate(passages):
-            found = terms(passage.text)
-            self._lengths.append(len(found))
-            for term, count in Counter(found).items():
+            length, found = known.get(passage) or _counted(passage.text)
+            self._lengths.append(length)
+            for term, count in found.items():
                 numbers[term].append(number)
-                counts[term].append(min(count, MOST_COUNTED))
+                counts[term].append(count)
         self._slots = {intern(term): slot for slot, term in enumerate(numbers)}
         self._ends = array("I", accumulate(map(len, numbers.values())))
         self._numbers = array("I", (n for run in numbers.values() for n in run))
@@ -129,6 +146,11 @@ class LexicalIndex:
         if slot is None:
             return 0, 0
         return (self._ends[slot - 1] if slot else 0), self._ends[slot]
+
+
+def _counted(text: str) -> Counts:
+    found = terms(text)
+    return len(found), {term: min(n, MOST_COUNTED) for term, n in Counter(found).items()}
 
 
 def rank(query: str, indexes: Sequence[LexicalIndex], *, limit: int = MOST_RANKED) -> list[Scored]:
