@@ -13,12 +13,14 @@ from gateway.errors import Unauthenticated
 class Identity:
     """`subject` (`google:<sub>`, `key:<name>`) is what limits count, `owner` whose memory it is.
 
-    `workspace` is the id of the shared workspace that this memory is of.
+    `workspace` is the id of the shared workspace that this memory is of. `scopes` are what the
+    credential is good for; None is all that the person may.
     """
 
     subject: str
     owner: str
     workspace: str = PERSONAL
+    scopes: frozenset[str] | None = None
 
     def own_key(self, idempotency_key: str | None) -> str | None:
         """The key as this caller's alone: in a shared memory two members may choose the same."""
