@@ -1,15 +1,17 @@
 """What is left of a day's limits: each subject's requests and tokens in `usage`, then nothing.
 
-A day is rolled up once no settlement can reach it any more, and deleted when no window can. How far
-both have come stands in `ops/limits`, so that a run cut short is finished by the next. Nothing here
+`usage/{day}` itself holds the sums over all of them, written with the day's last page. A day is
+rolled up once no settlement can reach it any more, and deleted when no window can. How far both
+have come stands in `ops/limits`, so that a run cut short is finished by the next. Nothing here
 guards against a second run at once; the same numbers would be written twice.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from gateway.documents.base import Document, Documents, Set, Write
-from gateway.limits.window import DAYS_KEPT, bucket_at, day_name, day_of
+from gateway.limits.window import DAYS_KEPT, SUBJECT, bucket_at, day_name, day_of
 
 PROGRESS_PATH = "ops/limits"
 LOOKBACK_DAYS = 31  # of the first run
@@ -27,11 +29,15 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """The last days seen to, and within the next one the last subject rolled up."""
+    """The last days seen to, and within the next one the last subject rolled up.
+
+    `sums` are those of its subjects up to there.
+    """
 
     rolled: int
     cleared: int
     after: str | None = None
+    sums: Mapping[str, int] = field(default_factory=dict)
 
 
 class Rollup:
@@ -71,7 +77,8 @@ class Rollup:
             first = self._today - LOOKBACK_DAYS - 1
             return _Progress(first, first)
         fields = found.fields
-        return _Progress(fields["rolled"], fields["cleared"], fields["after"])
+        sums = fields.get("sums", {})  # the first ones were written without
+        return _Progress(fields["rolled"], fields["cleared"], fields["after"], sums)
 
     async def _rolled_up(self, progress: _Progress) -> _Progress:
         """One page of the day's subjects further."""
@@ -79,12 +86,16 @@ class Rollup:
         page = await self._documents.list(
             f"limits/{day}/subjects", after=progress.after, limit=PAGE
         )
-        writes = [_usage(day, document) for document in page if _was_used(document)]
-        self._subjects += len(writes)
-        if len(page) < PAGE:
-            progress = replace(progress, rolled=progress.rolled + 1, after=None)
-        else:
-            progress = replace(progress, after=page[-1].id)
+        used = [document for document in page if _was_used(document)]
+        self._subjects += len(used)
+        sums = _sums(progress.sums, used)
+        writes = [_usage(day, document) for document in used]
+        if len(page) == PAGE:
+            progress = replace(progress, after=page[-1].id, sums=sums)
+            return await self._saved(progress, writes)
+        if sums:
+            writes.append(Set(f"usage/{day}", {"schema": 1, **sums}))
+        progress = replace(progress, rolled=progress.rolled + 1, after=None, sums={})
         return await self._saved(progress, writes)
 
     async def _cleared(self, progress: _Progress) -> _Progress:
@@ -122,7 +133,17 @@ def _was_used(document: Document) -> bool:
 
 
 def _usage(day: str, document: Document) -> Write:
-    return Set(f"usage/{day}/subjects/{document.id}", {"schema": 1, **_totals(document)})
+    named = {name: document.fields[name] for name in (SUBJECT,) if name in document.fields}
+    fields = {"schema": 1, **named, **_totals(document)}
+    return Set(f"usage/{day}/subjects/{document.id}", fields)
+
+
+def _sums(before: Mapping[str, int], used: Sequence[Document]) -> dict[str, int]:
+    """`identities` beside the totals; empty for a day that nobody used."""
+    sums = Counter(before)
+    for document in used:
+        sums.update({"identities": 1, **_totals(document)})
+    return dict(sums)
 
 
 def _totals(document: Document) -> dict[str, int]:
