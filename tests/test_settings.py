@@ -66,6 +66,14 @@ def test_production_refuses_what_is_not_safe(
         Settings()
 
 
+def test_admins_are_named_by_whole_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_SUBJECTS", " google:123 ,key:ops,")
+    assert Settings().admins == {"google:123", "key:ops"}
+    monkeypatch.setenv("ADMIN_SUBJECTS", "google:123,ops@example.com")
+    with pytest.raises(ValidationError, match="ADMIN_SUBJECTS are"):
+        Settings()
+
+
 def test_a_secret_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "me:canary")
     monkeypatch.setenv("UPSTREAM_API_KEY", "canary")
