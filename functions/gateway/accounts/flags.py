@@ -96,11 +96,8 @@ class Flags:
         """
         for _ in range(ATTEMPTS):
             (found,) = await self._documents.get(path_of(key))
-            merged: dict[str, object] = {
-                **(found.fields if found else {}),
-                "schema": SCHEMA,
-                **changes,
-            }
+            named: dict[str, object] = {flag: value for flag, value in changes.items()}
+            merged = {**(found.fields if found else {}), "schema": SCHEMA, **named}
             kept = {name: value for name, value in merged.items() if value is not None}
             try:
                 await self._documents.commit(_saved(key, kept, found), beside)

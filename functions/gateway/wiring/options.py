@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.accounts.flags import FLAGS, Flag
 from gateway.chat.compression import CompressionOptions
 from gateway.chat.economics import Prices
 from gateway.limits.base import Limits
@@ -75,6 +76,10 @@ def policy(settings: Settings) -> Policy:
 
 def archive_seconds(settings: Settings) -> float:
     return settings.retention_delete_after_days * DAY_SECONDS
+
+
+def flags(settings: Settings) -> dict[Flag, bool]:
+    return {flag: getattr(settings, flag.lower()) for flag in FLAGS}
 
 
 def kept(settings: Settings) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from gateway.accounts.flags import Flags
 from gateway.accounts.workspaces import Workspaces
 from gateway.documents.base import Documents
 from gateway.identity.base import Authenticator
@@ -41,6 +42,7 @@ class Parts:
     tokenizer: Tokenizer
     upstream: Upstream
     workspaces: Workspaces
+    flags: Flags
     certificates: CertificateSource
     door: Authenticator
     limiter: Limiter
@@ -78,6 +80,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     documents = documents_from(settings.store_url)
     tokenizer = RsBpeTokenizer(settings.tokenizer)
     workspaces = Workspaces(documents, clock, randomness)
+    flags = Flags(documents, time.monotonic, options.flags(settings))
     certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
@@ -89,8 +92,9 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         tokenizer=tokenizer,
         upstream=upstream_from(settings, client, tokenizer),
         workspaces=workspaces,
+        flags=flags,
         certificates=certificates,
-        door=door_from(settings, certificates, workspaces),
+        door=door_from(settings, certificates, workspaces, flags),
         limiter=Limiter(
             documents, clock, options.limits(settings), settings.limiter_failure, randomness
         ),
