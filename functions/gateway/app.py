@@ -58,7 +58,7 @@ def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(origins),
-                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
                 expose_headers=list(EXPOSED_HEADERS),
                 max_age=600,

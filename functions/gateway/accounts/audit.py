@@ -21,6 +21,7 @@ SCHEMA = 1
 KEPT_DAYS = 400  # as long as Google keeps its own: https://cloud.google.com/logging/quotas
 DAY_SECONDS = 86_400.0
 MAX_CHARACTERS = 512
+MOMENT = "%Y-%m-%dT%H:%M:%S.%f"
 
 Detail = Mapping[str, str | int | float | bool | None]
 
@@ -89,8 +90,13 @@ class Audit:
         return entries, page[-1].id if len(found) > limit else None
 
     def _id(self, now: float) -> str:
-        moment = datetime.fromtimestamp(now, UTC)
-        return f"{moment:%Y-%m-%dT%H:%M:%S.%f}-{self._randomness.getrandbits(64):016x}"
+        moment = datetime.fromtimestamp(now, UTC).strftime(MOMENT)
+        return f"{moment}-{self._randomness.getrandbits(64):016x}"
+
+
+def oldest_kept(now: float) -> str:
+    """Ids below it are of lines past their time."""
+    return datetime.fromtimestamp(now - KEPT_DAYS * DAY_SECONDS, UTC).strftime(MOMENT)
 
 
 def _short(text: str) -> str:

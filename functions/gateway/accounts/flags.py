@@ -96,7 +96,7 @@ class Flags:
         """
         for _ in range(ATTEMPTS):
             (found,) = await self._documents.get(path_of(key))
-            named: dict[str, object] = {flag: value for flag, value in changes.items()}
+            named: dict[str, object] = dict(changes.items())
             merged = {**(found.fields if found else {}), "schema": SCHEMA, **named}
             kept = {name: value for name, value in merged.items() if value is not None}
             try:

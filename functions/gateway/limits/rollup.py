@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from gateway.documents.base import Document, Documents, Set, Write
-from gateway.limits.window import DAYS_KEPT, SUBJECT, bucket_at, day_name, day_of
+from gateway.limits.window import DAY_SECONDS, DAYS_KEPT, SUBJECT, bucket_at, day_name, day_of
 
 PROGRESS_PATH = "ops/limits"
+USAGE_DAYS_KEPT = 400  # by name; a day's sums stay
 LOOKBACK_DAYS = 31  # of the first run
 SETTLED_SECONDS = 3600.0  # after midnight; longer than any stream
 PAGE = 50  # a day's document may take 150 KB
@@ -89,14 +90,21 @@ class Rollup:
         used = [document for document in page if _was_used(document)]
         self._subjects += len(used)
         sums = _sums(progress.sums, used)
-        writes = [_usage(day, document) for document in used]
+        expires_at = float((progress.rolled + 2 + USAGE_DAYS_KEPT) * DAY_SECONDS)
+        writes = [_usage(day, document, expires_at) for document in used]
         if len(page) == PAGE:
             progress = replace(progress, after=page[-1].id, sums=sums)
             return await self._saved(progress, writes)
         if sums:
             writes.append(Set(f"usage/{day}", {"schema": 1, **sums}))
+        await self._forget(day_name(progress.rolled + 1 - USAGE_DAYS_KEPT))
         progress = replace(progress, rolled=progress.rolled + 1, after=None, sums={})
         return await self._saved(progress, writes)
+
+    async def _forget(self, day: str) -> None:
+        """Who used what on a day long past, where the store did not delete it by itself."""
+        while not self._dry_run and await self._documents.delete_tree(f"usage/{day}/subjects"):
+            pass
 
     async def _cleared(self, progress: _Progress) -> _Progress:
         """One page of the day's documents fewer, or on to the next day."""
@@ -132,10 +140,10 @@ def _was_used(document: Document) -> bool:
     return any(_totals(document).values())
 
 
-def _usage(day: str, document: Document) -> Write:
+def _usage(day: str, document: Document, expires_at: float) -> Write:
     named = {name: document.fields[name] for name in (SUBJECT,) if name in document.fields}
     fields = {"schema": 1, **named, **_totals(document)}
-    return Set(f"usage/{day}/subjects/{document.id}", fields)
+    return Set(f"usage/{day}/subjects/{document.id}", fields, expires_at)
 
 
 def _sums(before: Mapping[str, int], used: Sequence[Document]) -> dict[str, int]:

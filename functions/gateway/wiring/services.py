@@ -24,8 +24,9 @@ from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.openai import make_client
 from gateway.wiring import options
 from gateway.wiring.adapters import documents_from, upstream_from
+from gateway.wiring.administering import administering
 from gateway.wiring.conversing import conversing
-from gateway.wiring.health import health
+from gateway.wiring.health import checkup_of, health
 from gateway.wiring.knowing import knowing
 from gateway.wiring.parts import parts
 from gateway.wiring.remembering import remembering
@@ -64,12 +65,14 @@ def _set_up_logging(settings: Settings) -> None:
 
 def _routes(settings: Settings, randomness: Random) -> list[Route]:
     shared = parts(settings, randomness)
+    checkup = checkup_of(shared)
     return [
-        *health(shared, VERSION),
+        *health(shared, VERSION, checkup),
         *Reference(VERSION).routes(),
         *conversing(shared),
         *remembering(shared),
         *knowing(shared),
+        *administering(shared, VERSION, checkup),
         *_development(settings),
     ]
 
