@@ -126,6 +126,14 @@ def test_a_collector_we_cannot_speak_to_is_refused() -> None:
     assert "canary" not in str(refused.value)
 
 
+def test_admins_are_named_by_whole_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_SUBJECTS", " google:123 ,key:ops,")
+    assert Settings().admins == {"google:123", "key:ops"}
+    monkeypatch.setenv("ADMIN_SUBJECTS", "google:123,ops@example.com")
+    with pytest.raises(ValidationError, match="ADMIN_SUBJECTS are"):
+        Settings()
+
+
 def test_a_secret_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "me:canary")
     monkeypatch.setenv("UPSTREAM_API_KEY", "canary")

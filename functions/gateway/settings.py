@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     api_keys: SecretStr = Field(
         SecretStr(""), validation_alias=_named("API_KEYS", "MEMORY_API_KEYS")
     )
+    admin_subjects: str = ""
     development_issuer: bool = False
     development_key_file: Path = Path(".local/development-issuer.pem")
 
@@ -81,7 +82,11 @@ class Settings(BaseSettings):
     memory_compress_above_tokens: int = Field(3000, ge=0)
     memory_scope: Literal["user", "session"] = "user"
     memory_model: str = Field("gpt-4o-mini", min_length=1)
+    enable_context_memory: bool = True
     enable_orchestrated_search: bool = True
+    enable_redaction: bool = True
+    enable_response_cache: bool = False
+    enable_usage_analytics: bool = True
     memory_score_floor: float = Field(0.08, ge=0, le=1)
     top_k: int = Field(64, ge=1)
     search_weight_relevance: float = Field(0.85, ge=0, le=1)
@@ -152,6 +157,14 @@ class Settings(BaseSettings):
         """`MEMORY_GLOBAL_RATE_LIMIT=200/minute` was the older system's spelling."""
         return value.removesuffix("/minute") if isinstance(value, str) else value
 
+    @field_validator("admin_subjects")
+    @classmethod
+    def _whole_subjects(cls, value: str) -> str:
+        """An e-mail address would be nobody's subject, and its owner no admin."""
+        if not all(one.startswith(("google:", "key:")) for one in _listed(value)):
+            raise ValueError("ADMIN_SUBJECTS are google:<sub> or key:<name>, separated by commas")
+        return value
+
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
         """Refuse to start rather than serve without a way to sign in or a store that lasts."""
@@ -190,6 +203,10 @@ class Settings(BaseSettings):
     @property
     def audiences(self) -> frozenset[str]:
         return _listed(self.google_client_id)
+
+    @property
+    def admins(self) -> frozenset[str]:
+        return _listed(self.admin_subjects)
 
     @property
     def origins(self) -> frozenset[str]:

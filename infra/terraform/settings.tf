@@ -18,10 +18,15 @@ locals {
 
   # What `settings` may hold.
   optional_settings = toset([
+    "ADMIN_SUBJECTS",
     "ALLOWED_ORIGINS",
     "DAILY_TOKEN_BUDGET",
     "DEBUG",
+    "ENABLE_CONTEXT_MEMORY",
     "ENABLE_ORCHESTRATED_SEARCH",
+    "ENABLE_REDACTION",
+    "ENABLE_RESPONSE_CACHE",
+    "ENABLE_USAGE_ANALYTICS",
     "GLOBAL_LIMIT_SHARDS",
     "GLOBAL_REQUESTS_PER_MINUTE",
     "GOOGLE_CERTS_URL",

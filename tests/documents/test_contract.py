@@ -331,6 +331,20 @@ async def test_drop_deletes_fields_in_the_same_write(documents: Documents, root:
     assert await fields_of(documents, f"{root}/a") == {"n": 2}
 
 
+async def test_labels_are_set_in_the_same_write_and_cost_no_other_field(
+    documents: Documents, root: str
+) -> None:
+    labels = {"who": "google:1", "`odd`.name": "b"}
+    first = Add(f"{root}/a", {"n": 1}, expires_at=1_900_000_000.0, labels=labels)
+    assert await add(documents, first) == {"n": 1}
+    again = Add(f"{root}/a", {"n": 1}, labels={"who": "google:2"})
+    assert await add(documents, again) == {"n": 2}
+    (found,) = await documents.get(f"{root}/a")
+    assert found is not None
+    assert found.fields == {"n": 2, "who": "google:2", "`odd`.name": "b"}
+    assert found.expires_at == 1_900_000_000.0
+
+
 async def test_a_field_dropped_and_added_to_counts_from_zero(
     documents: Documents, root: str
 ) -> None:

@@ -17,6 +17,7 @@ from gateway.identity.base import Authenticator, Identity
 from gateway.identity.google import CertificateSource, GoogleVerifier
 from gateway.identity.keys import KeyVerifier, parse_keys
 from support.certificates import AUDIENCE, CertificateServer, Clock, SigningKey, make_token
+from support.flags import switched_on
 
 BOUND = "ws_" + "b" * 26  # what `sk-robot` is for
 
@@ -41,7 +42,7 @@ def authenticator(
     certificates = CertificateSource(client, server.url, clock)
     google = GoogleVerifier(frozenset({AUDIENCE}), certificates, clock)
     keys = f"alice:aaa.bbb.ccc, bob:sk-bob, robot@{BOUND}:sk-robot"
-    return Authenticator([KeyVerifier(parse_keys(keys)), google], workspaces)
+    return Authenticator([KeyVerifier(parse_keys(keys)), google], workspaces, switched_on())
 
 
 async def test_an_id_token_is_a_google_account(

@@ -109,3 +109,12 @@ async def test_a_cancelled_caller_is_counted_and_takes_nobody_along(
     (written,) = await staying
     assert leaving.cancelled()
     assert written.values == {"requests": 2}
+
+
+async def test_labels_of_merged_writes_stand_together(documents: MeteredDocuments) -> None:
+    counters = MergedCounters(documents)
+    plain, labelled = Add(OWN, {"requests": 1}), Add(OWN, {"requests": 1}, labels={"who": "a"})
+    await asyncio.gather(counters.commit(plain), counters.commit(plain), counters.commit(labelled))
+    (found,) = await documents.get(OWN)
+    assert found is not None
+    assert found.fields == {"requests": 3, "who": "a"}

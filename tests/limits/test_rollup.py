@@ -91,6 +91,39 @@ async def test_a_day_is_read_once(documents: MeteredDocuments) -> None:
     assert (documents.operations.reads, documents.operations.writes) == (1, 0)
 
 
+async def test_a_day_has_its_sums_once(documents: MeteredDocuments) -> None:
+    await spend(documents, "2024-10-03", PAGE + 3)
+    await documents.commit(Set("limits/2024-10-03/subjects/t", {"requests": 0, "tokens": 0}))
+    await roll_up(documents, TODAY + 0.5)
+    await roll_up(documents, TODAY + 0.6)
+    count = PAGE + 3
+    expected = {
+        "schema": 1,
+        "identities": count,
+        "requests": count * (count + 1) // 2,
+        "tokens": 100 * count * (count - 1) // 2,
+    }
+    days = await documents.get("usage/2024-10-03", "usage/2024-10-02")
+    assert [day and day.fields for day in days] == [expected, None]
+
+
+async def test_a_run_begun_by_a_version_without_sums_goes_on(documents: MeteredDocuments) -> None:
+    await spend(documents, "2024-10-03", 2)
+    before = {"schema": 1, "rolled": TODAY - 2, "cleared": TODAY - 4, "after": "s000"}
+    await documents.commit(Set(PROGRESS_PATH, before))
+    assert await roll_up(documents, TODAY + 0.5) == Rolled(subjects=1)
+    assert await usage(documents, "2024-10-03") == {"s001": (2, 100)}
+
+
+async def test_whose_it_was_goes_along(
+    make_limiter: Callable[..., Limiter], documents: MeteredDocuments
+) -> None:
+    await make_limiter().admit("google:1", 5)
+    await roll_up(documents, TODAY + 1.5)
+    (kept,) = await documents.list("usage/2024-10-04/subjects")
+    assert kept.fields == {"schema": 1, "subject": "google:1", "requests": 1, "tokens": 5}
+
+
 async def test_who_was_only_refused_used_nothing(documents: MeteredDocuments) -> None:
     await documents.commit(Set("limits/2024-10-03/subjects/a", {"requests": 0, "tokens": 0}))
     assert (await roll_up(documents, TODAY + 0.5)).subjects == 0
@@ -117,6 +150,9 @@ async def test_a_run_out_of_time_is_gone_on_with(documents: MeteredDocuments) ->
     assert sum(each.subjects for each in done) == 3 * PAGE + 3
     assert sum(each.deleted for each in done) == 2 * PAGE + 4
     assert len(await usage(documents, "2024-09-30")) == 2 * PAGE + 3
+    (day,) = await documents.get("usage/2024-09-30")
+    assert day is not None
+    assert day.fields["identities"] == 2 * PAGE + 3
     assert await left(documents, "2024-09-30") == []
 
 
@@ -155,4 +191,7 @@ async def test_a_run_cut_anywhere_is_finished_by_the_next(
         await roll_up(Failing(documents, failing, applied=applied), TODAY + 0.5)
     await roll_up(documents, TODAY + 0.5)
     assert await usage(documents, "2024-10-01") == before
+    (day,) = await documents.get("usage/2024-10-01")
+    assert day is not None
+    assert day.fields["requests"] == sum(requests for requests, _ in before.values())
     assert await left(documents, "2024-10-01") == []

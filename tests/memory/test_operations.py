@@ -19,6 +19,8 @@ BILLED = {
     "a turn after 2,000, cold, 4 open sessions": (10, 3, 0),
     "a turn after 2,000, warm, 4 open sessions": (5, 3, 0),
     "a turn under a global limit": (2, 4, 0),
+    "a turn that reads the flags": (4, 3, 0),
+    "a turn within a minute of it": (2, 3, 0),
     "a turn whose prompt outgrew its bound": (2, 4, 0),
     "a turn with an Idempotency-Key": (2, 5, 0),
     "the same request again": (3, 2, 0),

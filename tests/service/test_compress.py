@@ -32,6 +32,7 @@ from support.chats import (
     system,
     user,
 )
+from support.flags import switched_on
 from support.upstream import LoopbackUpstream
 
 pytestmark = pytest.mark.service
@@ -179,6 +180,7 @@ async def test_what_goes_wrong_gives_the_messages_back_unchanged(
         ),
         lambda: NOW,
         randomness,
+        switched_on(),
     )
     given = long_conversation()
     request = parse_chat(orjson.dumps({"model": "m", "messages": given}))

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from gateway.accounts.flags import Flags
 from gateway.chat.claims import Claims
 from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import CompressionOptions, Compressor
@@ -32,8 +33,11 @@ from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
 from gateway.portability.erasure import Erasure
 from gateway.portability.export import Export
 from gateway.retrieval.lexical import LexicalRanker
+from gateway.settings import Settings
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.base import UpstreamRequest, UpstreamResponse
+from gateway.wiring import options
+from support.flags import switched_on
 from support.memories import ALICE, Scribe
 from support.upstream import completion
 
@@ -72,7 +76,11 @@ class Gateway:
     """One instance of the service over `documents`; a second one over the same store is cold."""
 
     def __init__(
-        self, documents: MeteredDocuments, scribe: Scribe, limits: Limits | None = None
+        self,
+        documents: MeteredDocuments,
+        scribe: Scribe,
+        limits: Limits | None = None,
+        flags: Flags | None = None,
     ) -> None:
         clock, randomness, self.log = scribe.clock, scribe.randomness, scribe.log
         tokenizer, claims, sizes = RsBpeTokenizer(), Claims(documents, clock), Sizes()
@@ -104,8 +112,11 @@ class Gateway:
             sizes,
             clock,
             randomness,
+            flags or switched_on(),
         )
-        self._desk = CompressionDesk(limiter, threads, compressor, clock, randomness)
+        self._desk = CompressionDesk(
+            limiter, threads, compressor, clock, randomness, flags or switched_on()
+        )
         self.receipts = Receipts(documents)
         self.erasure = Erasure(documents, ranker, clock, BACKUP_DAYS)
         self.edits = Edits(documents, Random(7), tokenizer.count)
@@ -155,6 +166,11 @@ class Past:
     def gateway(self, **limits: int) -> Gateway:
         granted = Limits(**{**UNLIMITED, **limits})
         return Gateway(self.documents, self.scribe, granted)
+
+    def gateway_that_knows_no_flags(self) -> Gateway:
+        defaults = options.flags(Settings(_env_file=None))
+        flags = Flags(self.documents, self.scribe.clock, defaults)
+        return Gateway(self.documents, self.scribe, Limits(**UNLIMITED), flags)
 
     async def of(self, turns: int, sessions: int = 1) -> None:
         """`turns` turns in the last of `sessions` open sessions, whose tail has room for more."""
@@ -229,6 +245,19 @@ async def turn_under_a_global_limit(past: Past) -> Operations:
     await past.of(20)
     gateway = past.gateway(global_requests_per_minute=1000)
     return await past.cost(gateway.says("And then?"))
+
+
+async def turn_that_reads_the_flags(past: Past) -> Operations:
+    """The first one of an owner's in a minute, on this instance."""
+    await past.of(20)
+    return await past.cost(past.gateway_that_knows_no_flags().says("And then?"))
+
+
+async def turn_after_the_flags_were_read(past: Past) -> Operations:
+    await past.of(20)
+    gateway = past.gateway_that_knows_no_flags()
+    await gateway.says("And then?")
+    return await past.cost(gateway.says("And after that?"))
 
 
 async def turn_that_outgrew_its_bound(past: Past) -> Operations:
@@ -352,6 +381,8 @@ CASES: Mapping[str, Case] = {
     "a turn after 2,000, cold, 4 open sessions": turn_after(2000, warm=False, sessions=4),
     "a turn after 2,000, warm, 4 open sessions": turn_after(2000, warm=True, sessions=4),
     "a turn under a global limit": turn_under_a_global_limit,
+    "a turn that reads the flags": turn_that_reads_the_flags,
+    "a turn within a minute of it": turn_after_the_flags_were_read,
     "a turn whose prompt outgrew its bound": turn_that_outgrew_its_bound,
     "a turn with an Idempotency-Key": turn_with_a_key,
     "the same request again": turn_repeated_with_its_key,

@@ -36,6 +36,7 @@ from gateway.retrieval.lexical import LexicalRanker
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.base import Upstream
 from limits.clock import Clock
+from support.flags import switched_on
 from support.memories import NOON
 from support.prefix_cache import Bill, CacheRule, Encoded, PrefixCache, PrefixCachingUpstream
 
@@ -174,6 +175,7 @@ def _pipeline(
         sizes,
         clock,
         randomness,
+        switched_on(),
     )
 
 

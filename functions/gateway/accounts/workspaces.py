@@ -74,6 +74,11 @@ class Workspaces:
             raise Forbidden(f"A {role} of this workspace cannot do that.", code="role_insufficient")
         return found
 
+    async def require(self, id: str) -> None:
+        """Raises `NotFound` where there is none. For admins: anybody else asks `find`."""
+        if (await self._documents.get(workspace_path(id)))[0] is None:
+            raise missing()
+
     async def list(
         self, subject: str, *, limit: int, after: str | None = None
     ) -> tuple[list[Workspace], str | None]:

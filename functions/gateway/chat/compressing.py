@@ -4,11 +4,13 @@ Fails open: whatever goes wrong after admission, the messages come back as they 
 `compression_skipped`.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from gateway.accounts.flags import Flags
 from gateway.chat.compression import Compressor, Prompt
 from gateway.chat.conversation import conversation_of
 from gateway.chat.pipeline import Call
@@ -33,18 +35,26 @@ class CompressionDesk:
         compressor: Compressor,
         clock: Callable[[], float],
         randomness: Random,
+        flags: Flags,
     ) -> None:
         self._limiter = limiter
         self._threads = threads
         self._compressor = compressor
         self._clock = clock
         self._randomness = randomness
+        self._flags = flags
 
     async def compress(
         self, caller: Identity, request: ChatRequest, call: Call, *, with_memory: bool
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        """The answer's fields and headers. It costs a request and no tokens of the limits."""
-        reservation = await self._limiter.admit(caller.subject, 0)
+        """The answer's fields and headers. It costs a request and no tokens of the limits.
+
+        Where memory is switched off, none is brought in.
+        """
+        reservation, switches = await asyncio.gather(
+            self._limiter.admit(caller.subject, 0), self._flags.of(caller.owner)
+        )
+        with_memory = with_memory and switches["ENABLE_CONTEXT_MEMORY"]
         tokens = self._compressor.count(request.messages)
         try:
             prompt = await self._compressed(caller, request, call, tokens, with_memory)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
+from gateway.accounts.flags import Flags
 from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.compression import Compressor, Prompt
@@ -73,6 +74,7 @@ class Pipeline:
         sizes: Sizes,
         clock: Callable[[], float],
         randomness: Random,
+        flags: Flags,
     ) -> None:
         self._limiter = limiter
         self._threads = threads
@@ -84,6 +86,7 @@ class Pipeline:
         self._sizes = sizes
         self._clock = clock
         self._randomness = randomness
+        self._flags = flags
 
     async def complete(self, caller: Identity, request: ChatRequest, call: Call) -> Reply:
         """Answer one chat request. Who is calling (1) the door has found out already."""
@@ -95,9 +98,9 @@ class Pipeline:
         tokens = await self._counted(request)
         said = spoken(caller.owner, request.messages) if call.mode != "off" else []
 
-        # 2. Admit: one write, before any money is spent; the session is read meanwhile.
+        # 2. Admit: one write, before any money is spent; session and flags are read meanwhile.
         with stage("admit"):
-            reservation, loaded = await self._admit(caller, request, call, tokens, said)
+            reservation, loaded, call = await self._admit(caller, request, call, tokens, said)
         try:
             claim = await self._claim(caller, request, call)
             if isinstance(claim, StoredAnswer):
@@ -147,7 +150,8 @@ class Pipeline:
         call: Call,
         tokens: Sequence[int],
         said: Sequence[Spoken],
-    ) -> tuple[Reservation, Loaded]:
+    ) -> tuple[Reservation, Loaded, Call]:
+        """With the call as it may be made: without memory, where that is switched off."""
         bound = bound_of(
             caller.owner,
             request,
@@ -160,16 +164,19 @@ class Pipeline:
         )
         held = bound.within(self._limiter.limits.tokens_per_minute)
         self._limiter.refuse_known(caller.subject, held)  # before the session is read
+        nothing = Loaded(Owner(), Head(session=call.session or ""))
         if call.mode == "off":
-            admitted = await self._limiter.admit(caller.subject, held)
-            return admitted, Loaded(Owner(), Head(session=call.session or ""))
+            return await self._limiter.admit(caller.subject, held), nothing, call
         admission = asyncio.ensure_future(self._limiter.admit(caller.subject, held))
         reading = asyncio.ensure_future(self._threads.find(caller.owner, call.session, said))
-        await asyncio.wait({admission, reading})
+        switches = asyncio.ensure_future(self._flags.of(caller.owner))
+        await asyncio.wait({admission, reading, switches})
         unread = reading.exception()
+        if not switches.result()["ENABLE_CONTEXT_MEMORY"]:
+            return admission.result(), nothing, replace(call, mode="off")
         if admission.exception() is None and unread is not None:
             await self._limiter.settle(admission.result(), 0)
-        return admission.result(), reading.result()
+        return admission.result(), reading.result(), call
 
     async def _claim(
         self, caller: Identity, request: ChatRequest, call: Call

@@ -70,13 +70,15 @@ class Delete:
 class Add:
     """Blind increments; the answer holds each field's value after. An amount of zero reads.
 
-    `drop` deletes fields in the same write. A missing document or field counts from zero.
+    `drop` deletes fields in the same write, `labels` sets some. A missing document or field counts
+    from zero.
     """
 
     path: str
     amounts: Mapping[str, float]
     drop: Sequence[str] = ()
     expires_at: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 Write = Create | Set | Update | Delete | Add

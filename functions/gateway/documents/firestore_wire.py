@@ -136,6 +136,9 @@ def _put_add(into: Message, write: Add) -> None:
     """Only what the mask names is replaced; named and given no value, it is deleted."""
     into.update_mask.field_paths.append(field_path(ID))
     into.update_mask.field_paths.extend(field_path(stored_name(field)) for field in write.drop)
+    for field, label in write.labels.items():
+        into.update_mask.field_paths.append(field_path(stored_name(field)))
+        put_value(into.update.fields[stored_name(field)], label)
     if write.expires_at is not None:
         into.update_mask.field_paths.append(field_path(EXPIRES_AT))
         _put_expiry(into, write.expires_at)

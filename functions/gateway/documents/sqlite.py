@@ -238,6 +238,7 @@ def _add(db: sqlite3.Connection, write: Add, number: int) -> dict[str, float]:
         fields.pop(name, None)
     values = {name: fields.get(name, 0) + amount for name, amount in write.amounts.items()}
     fields.update(values)
+    fields.update(write.labels)
     expires_at = write.expires_at
     if expires_at is None and before:
         expires_at = before.expires_at

@@ -4,21 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from gateway.accounts.flags import Flags
 from gateway.accounts.workspace import PERSONAL, Role, digest, missing, owner_of
 from gateway.accounts.workspaces import Workspaces
-from gateway.errors import Unauthenticated
+from gateway.errors import Forbidden, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """`subject` (`google:<sub>`, `key:<name>`) is what limits count, `owner` whose memory it is.
 
-    `workspace` is the id of the shared workspace that this memory is of.
+    `workspace` is the id of the shared workspace that this memory is of. `scopes` are what the
+    credential is good for; None is all that the person may.
     """
 
     subject: str
     owner: str
     workspace: str = PERSONAL
+    scopes: frozenset[str] | None = None
 
     def own_key(self, idempotency_key: str | None) -> str | None:
         """The key as this caller's alone: in a shared memory two members may choose the same."""
@@ -41,9 +44,10 @@ class Verifier(Protocol):
 class Authenticator:
     """Asks the verifiers in order; the first that claims a credential decides."""
 
-    def __init__(self, verifiers: Sequence[Verifier], workspaces: Workspaces) -> None:
+    def __init__(self, verifiers: Sequence[Verifier], workspaces: Workspaces, flags: Flags) -> None:
         self._verifiers = verifiers
         self._workspaces = workspaces
+        self._flags = flags
 
     async def identify(self, authorization: str | None, api_key: str | None) -> Identity:
         credential = api_key or _bearer(authorization)
@@ -71,6 +75,11 @@ class Authenticator:
             return identity
         await self._workspaces.find(wanted, identity.subject, needs)
         return replace(identity, owner=owner_of(wanted), workspace=wanted)
+
+    async def let_store(self, identity: Identity) -> None:
+        """Raises `Forbidden` where this memory is switched off."""
+        if not await self._flags.enabled("ENABLE_CONTEXT_MEMORY", identity.owner):
+            raise Forbidden("This memory is switched off.", code="memory_disabled")
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -26,7 +26,7 @@ from gateway.limits.merged import MergedCounters
 from gateway.limits.quota import Quota, path_of
 from gateway.limits.recent import Recent
 from gateway.limits.refusal import Refusal
-from gateway.limits.window import Usage, settlement_at, usage_from
+from gateway.limits.window import SUBJECT, Usage, settlement_at, usage_from
 from gateway.telemetry.record import current
 
 logger = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class Limiter:
             {"requests": 0, "tokens": more},
             {"tokens": self.limits.tokens_per_minute},
             self.limits.daily_token_budget,
+            {SUBJECT: reservation.subject},
         )
         counters, usages = await self._count([quota], now)
         if refusals := _refusals([quota], usages, now, counted=True):
@@ -121,7 +122,8 @@ class Limiter:
         name = _subject_name(reservation.subject)
         if tokens_used < reserved:
             self._refused.forget(name)  # there is room again that memory does not know of
-        return Add(path_of(part.day, name), part.amounts, expires_at=part.expires_at)
+        labels = {SUBJECT: reservation.subject}  # this may be the first of a day
+        return Add(path_of(part.day, name), part.amounts, expires_at=part.expires_at, labels=labels)
 
     async def settle(self, reservation: Reservation, tokens_used: int) -> None:
         """Commit the settlement alone. A store that is away is counted in `lost_writes`."""
@@ -147,6 +149,7 @@ class Limiter:
             {"requests": 1, "tokens": tokens},
             self.limits.per_subject(),
             self.limits.daily_token_budget,
+            {SUBJECT: subject},
         )
         shards = self._shards()
         return [own, self._pick(shards, now)] if shards else [own]

@@ -103,7 +103,8 @@ def _sum(adds: Sequence[Add]) -> Add:
         for name, amount in add.amounts.items():
             amounts[name] += amount
     dropped = dict.fromkeys(name for add in adds for name in add.drop if name not in amounts)
-    return Add(adds[0].path, dict(amounts), tuple(dropped), adds[0].expires_at)
+    labels = {name: label for add in adds for name, label in add.labels.items()}
+    return Add(adds[0].path, dict(amounts), tuple(dropped), adds[0].expires_at, labels)
 
 
 def _answers(callers: Sequence[_Caller], after: dict[str, Written]) -> list[list[Written]]:

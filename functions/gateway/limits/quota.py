@@ -9,7 +9,7 @@ refused request may make a smaller one refuse in that moment.)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.documents.base import Add
 from gateway.limits.refusal import Refusal
@@ -25,18 +25,24 @@ from gateway.limits.window import (
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`name` is the document's place under its day: `subjects/<digest>` or `global/<shard>`."""
+    """`name` is the document's place under its day: `subjects/<digest>` or `global/<shard>`.
+
+    `labels` stand there beside the counters: who it is, for those who may know.
+    """
 
     name: str
     units: Units
     per_minute: Mapping[Dimension, int]
     daily_tokens: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def adds(self, now: float, sign: int = 1) -> dict[int, Add]:
         """By day, the writes that count this request; with a `sign` of -1, that give it back."""
         units: dict[Dimension, int] = {name: sign * count for name, count in self.units.items()}
         return {
-            part.day: Add(path_of(part.day, self.name), part.amounts, part.drop, part.expires_at)
+            part.day: Add(
+                path_of(part.day, self.name), part.amounts, part.drop, part.expires_at, self.labels
+            )
             for part in amounts_at(now, units)
         }
 

@@ -1,17 +1,20 @@
 """What is left of a day's limits: each subject's requests and tokens in `usage`, then nothing.
 
-A day is rolled up once no settlement can reach it any more, and deleted when no window can. How far
-both have come stands in `ops/limits`, so that a run cut short is finished by the next. Nothing here
+`usage/{day}` itself holds the sums over all of them, written with the day's last page. A day is
+rolled up once no settlement can reach it any more, and deleted when no window can. How far both
+have come stands in `ops/limits`, so that a run cut short is finished by the next. Nothing here
 guards against a second run at once; the same numbers would be written twice.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from gateway.documents.base import Document, Documents, Set, Write
-from gateway.limits.window import DAYS_KEPT, bucket_at, day_name, day_of
+from gateway.limits.window import DAY_SECONDS, DAYS_KEPT, SUBJECT, bucket_at, day_name, day_of
 
 PROGRESS_PATH = "ops/limits"
+USAGE_DAYS_KEPT = 400  # by name; a day's sums stay
 LOOKBACK_DAYS = 31  # of the first run
 SETTLED_SECONDS = 3600.0  # after midnight; longer than any stream
 PAGE = 50  # a day's document may take 150 KB
@@ -27,11 +30,15 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """The last days seen to, and within the next one the last subject rolled up."""
+    """The last days seen to, and within the next one the last subject rolled up.
+
+    `sums` are those of its subjects up to there.
+    """
 
     rolled: int
     cleared: int
     after: str | None = None
+    sums: Mapping[str, int] = field(default_factory=dict)
 
 
 class Rollup:
@@ -71,7 +78,8 @@ class Rollup:
             first = self._today - LOOKBACK_DAYS - 1
             return _Progress(first, first)
         fields = found.fields
-        return _Progress(fields["rolled"], fields["cleared"], fields["after"])
+        sums = fields.get("sums", {})  # the first ones were written without
+        return _Progress(fields["rolled"], fields["cleared"], fields["after"], sums)
 
     async def _rolled_up(self, progress: _Progress) -> _Progress:
         """One page of the day's subjects further."""
@@ -79,13 +87,24 @@ class Rollup:
         page = await self._documents.list(
             f"limits/{day}/subjects", after=progress.after, limit=PAGE
         )
-        writes = [_usage(day, document) for document in page if _was_used(document)]
-        self._subjects += len(writes)
-        if len(page) < PAGE:
-            progress = replace(progress, rolled=progress.rolled + 1, after=None)
-        else:
-            progress = replace(progress, after=page[-1].id)
+        used = [document for document in page if _was_used(document)]
+        self._subjects += len(used)
+        sums = _sums(progress.sums, used)
+        expires_at = float((progress.rolled + 2 + USAGE_DAYS_KEPT) * DAY_SECONDS)
+        writes = [_usage(day, document, expires_at) for document in used]
+        if len(page) == PAGE:
+            progress = replace(progress, after=page[-1].id, sums=sums)
+            return await self._saved(progress, writes)
+        if sums:
+            writes.append(Set(f"usage/{day}", {"schema": 1, **sums}))
+        await self._forget(day_name(progress.rolled + 1 - USAGE_DAYS_KEPT))
+        progress = replace(progress, rolled=progress.rolled + 1, after=None, sums={})
         return await self._saved(progress, writes)
+
+    async def _forget(self, day: str) -> None:
+        """Who used what on a day long past, where the store did not delete it by itself."""
+        while not self._dry_run and await self._documents.delete_tree(f"usage/{day}/subjects"):
+            pass
 
     async def _cleared(self, progress: _Progress) -> _Progress:
         """One page of the day's documents fewer, or on to the next day."""
@@ -121,8 +140,18 @@ def _was_used(document: Document) -> bool:
     return any(_totals(document).values())
 
 
-def _usage(day: str, document: Document) -> Write:
-    return Set(f"usage/{day}/subjects/{document.id}", {"schema": 1, **_totals(document)})
+def _usage(day: str, document: Document, expires_at: float) -> Write:
+    named = {name: document.fields[name] for name in (SUBJECT,) if name in document.fields}
+    fields = {"schema": 1, **named, **_totals(document)}
+    return Set(f"usage/{day}/subjects/{document.id}", fields, expires_at)
+
+
+def _sums(before: Mapping[str, int], used: Sequence[Document]) -> dict[str, int]:
+    """`identities` beside the totals; empty for a day that nobody used."""
+    sums = Counter(before)
+    for document in used:
+        sums.update({"identities": 1, **_totals(document)})
+    return dict(sums)
 
 
 def _totals(document: Document) -> dict[str, int]:

@@ -28,6 +28,7 @@ BUCKETS_DROPPED = 60  # five minutes' worth with each write; a day's leftovers s
 DAY_SECONDS = 86_400
 BUCKETS_PER_DAY = DAY_SECONDS // BUCKET_SECONDS
 DAYS_KEPT = 2
+SUBJECT = "subject"  # whose document it is, beside its counters
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
-"""An owner's documents past their time: deleted here where the store does not do so by itself.
+"""Documents past their time: deleted here where the store does not do so by itself.
 
 Firestore's TTL policies delete within a day or so; SQLite and the emulator never do.
 """
 
 import asyncio
 
+from gateway.accounts.audit import COLLECTION as AUDIT
+from gateway.accounts.audit import oldest_kept
 from gateway.documents.base import Conflict, Delete, Document, Documents
 from gateway.memory.storage import day_of_expiry
 from gateway.retention.decisions import DAY_SECONDS
@@ -23,6 +25,11 @@ async def delete_expired(
         *(_delete(documents, f"{root}/{name}", now, dry_run=dry_run) for name in TEMPORARY),
     )
     return sum(counts)
+
+
+async def delete_audit(documents: Documents, now: float, *, dry_run: bool = False) -> int:
+    """How many audit lines were past their time. Ids are moments, so the due ones come first."""
+    return await _delete(documents, AUDIT, now, before=oldest_kept(now), dry_run=dry_run)
 
 
 async def _delete(

@@ -17,10 +17,12 @@ from gateway.documents.metered import MeteredDocuments
 from gateway.limits.rollup import Rollup
 from gateway.retention.archive import Archivist, Tally
 from gateway.retention.decisions import Policy
+from gateway.retention.expiry import delete_audit
 from gateway.retention.lease import Lease, Progress
 
 OWNERS = "owners"
 LIMITS = "limits"
+AUDIT = "audit"
 LEASE_PATH = "ops/retention"
 SPARE_SECONDS = 60.0  # for the owner at hand when the time is up
 CHECKPOINT_SECONDS = 30.0  # at the most so much is done again after a crash
@@ -100,6 +102,7 @@ class Sweep:
         run = _Run(documents, None if dry_run else lease, report, now, now, begun.finished)
         try:
             await self._isolated(run, LIMITS, self._roll_up(run))
+            await self._isolated(run, AUDIT, self._clear_audit(run))
             await self._walk(run)
         finally:
             if run.lease:
@@ -123,6 +126,11 @@ class Sweep:
         done = await rollup.run()
         run.report.rolled_up += done.subjects
         run.report.tally.deleted += done.deleted
+
+    async def _clear_audit(self, run: _Run) -> None:
+        dry_run = run.report.dry_run
+        deleted = await delete_audit(run.documents, run.started, dry_run=dry_run)
+        run.report.tally.deleted += deleted
 
     async def _walk(self, run: _Run) -> None:
         """At least one owner, whatever the time, so that no round stands still."""

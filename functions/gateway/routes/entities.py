@@ -32,7 +32,7 @@ from gateway.identity.base import Authenticator
 from gateway.limits.limiter import Limiter
 from gateway.routes.memory import epoch_of, validated
 from gateway.routes.queries import moment_of, number_of, page_of, paged, unknown_after
-from gateway.routes.requests import caller_of, idempotency_key_of, own, read_body
+from gateway.routes.requests import caller_of, idempotency_key_of, own, read_body, storer_of
 from gateway.routes.responses import json_response
 
 
@@ -128,7 +128,7 @@ class EntityRoutes:
         return json_response(paged([_card(card) for card in cards], more))
 
     async def create(self, request: Request) -> Response:
-        caller = await caller_of(request, self._door)
+        caller = await storer_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
         new = validated(NewEntity, body)

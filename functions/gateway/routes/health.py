@@ -32,7 +32,7 @@ def detailed_health_routes(version: str, door: Authenticator, checkup: Checkup) 
     async def detailed(request: Request) -> Response:
         known = await _signed_in(request, door)
         found = await checkup.findings()
-        body = {**_summary(found), **({"version": version, **_details(found)} if known else {})}
+        body = {**summary(found), **({"version": version, **details(found)} if known else {})}
         return json_response(body, 200 if found.healthy else 503, NEVER_KEPT)
 
     return [Route("/health/detailed", detailed, methods=["GET"])]
@@ -46,14 +46,14 @@ async def _signed_in(request: Request, door: Authenticator) -> bool:
     return True
 
 
-def _summary(found: Findings) -> dict[str, Any]:
+def summary(found: Findings) -> dict[str, Any]:
     return {
         "status": "healthy" if found.healthy else "unhealthy",
         "timestamp": _when(found.at),
     }
 
 
-def _details(found: Findings) -> dict[str, Any]:
+def details(found: Findings) -> dict[str, Any]:
     return {"checks": {name: _told(check) for name, check in found.checks.items()}}
 
 

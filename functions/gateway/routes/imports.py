@@ -16,7 +16,7 @@ from gateway.memory.restoration import Restoration
 from gateway.portability.formats import Body, Format, format_of, items_of
 from gateway.portability.importing import Import
 from gateway.portability.report import Report
-from gateway.routes.requests import body_pieces, caller_of
+from gateway.routes.requests import body_pieces, storer_of
 from gateway.routes.responses import json_response
 from gateway.tokens.base import Tokenizer
 
@@ -51,7 +51,7 @@ class ImportRoutes:
 
         It costs a request and no tokens of the limits.
         """
-        caller = await caller_of(request, self._door)
+        caller = await storer_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0)
         body = Body(body_pieces(request, self._max_import_bytes))
         opening = await body.opening()

@@ -21,7 +21,14 @@ from gateway.memory.edits import Edits
 from gateway.memory.intake import Given, Intake
 from gateway.memory.records import Record, session_key
 from gateway.routes.memory import DEFAULT_SESSION, check_size, validated
-from gateway.routes.requests import caller_of, checked_session, idempotency_key_of, own, read_body
+from gateway.routes.requests import (
+    caller_of,
+    checked_session,
+    idempotency_key_of,
+    own,
+    read_body,
+    storer_of,
+)
 from gateway.routes.responses import json_response
 from gateway.search.newest import Newest, Page, Place
 from gateway.tokens.base import Tokenizer
@@ -78,7 +85,7 @@ class ItemRoutes:
 
     async def store(self, request: Request) -> Response:
         """201 with the item. It costs a request and no tokens of the limits."""
-        caller = await caller_of(request, self._door)
+        caller = await storer_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
         given = self._given(validated(NewItem, body))

@@ -27,7 +27,7 @@ from gateway.memory.intake import Given, Intake
 from gateway.memory.records import Record
 from gateway.memory.segments import MESSAGE_BYTES
 from gateway.retention.decisions import OVERRIDE, override_of
-from gateway.routes.requests import caller_of, checked_session, idempotency_key_of, own, read_body
+from gateway.routes.requests import checked_session, idempotency_key_of, own, read_body, storer_of
 from gateway.routes.responses import json_response
 from gateway.tokens.base import Tokenizer
 
@@ -109,7 +109,7 @@ class MemoryRoutes:
 
     async def store(self, request: Request) -> Response:
         """201 with the ids, in the order given. It costs a request and no tokens of the limits."""
-        caller = await caller_of(request, self._door)
+        caller = await storer_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0)
         body = parse_object(await read_body(request, self._max_body_bytes))
         given = [self._given(one, place) for place, one in _parsed(body, caller).items()]

@@ -21,12 +21,14 @@ from gateway.reference.page import Page
 from gateway.routes.context import ContextRequest
 from gateway.routes.conversations import ConversationMessage
 from gateway.routes.entities import EntityPatch, GivenReplacement, GivenStatement, NewEntity
+from gateway.routes.flags import FlagsChange
 from gateway.routes.items import NewItem
 from gateway.routes.memory import Batch, GivenMessage
 from gateway.routes.messages import Patch
 from gateway.routes.orchestrated import OrchestratedRequest
 from gateway.routes.search import SearchRequest
 from gateway.routes.staging import ProcessSession, SaidMessage
+from gateway.routes.sweeps import RetentionRun
 from gateway.routes.workspaces import MemberPatch, NewMember, NewWorkspace, WorkspacePatch
 
 BODIES: tuple[type[BaseModel], ...] = (
@@ -34,6 +36,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     ContextRequest,
     ConversationMessage,
     EntityPatch,
+    FlagsChange,
     GivenMessage,
     GivenReplacement,
     GivenStatement,
@@ -46,6 +49,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     OrchestratedRequest,
     Patch,
     ProcessSession,
+    RetentionRun,
     SaidMessage,
     SearchRequest,
 )

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.accounts.flags import Flags
 from gateway.chat.wire import parse_object
 from gateway.context.fusing import Fused
 from gateway.context.orchestrated import Orchestrated, Orchestration, Synthesis
@@ -72,13 +73,13 @@ class OrchestratedRoutes:
         orchestration: Orchestration,
         *,
         limiter: Limiter,
-        enabled: bool,
+        flags: Flags,
         max_body_bytes: int,
     ) -> None:
         self._door = door
         self._orchestration = orchestration
         self._limiter = limiter
-        self._enabled = enabled
+        self._flags = flags
         self._max_body_bytes = max_body_bytes
 
     def routes(self) -> list[Route]:
@@ -87,7 +88,7 @@ class OrchestratedRoutes:
     async def search(self, request: Request) -> Response:
         """Counts as a request, as does each call of the model."""
         caller = await caller_of(request, self._door, "reader")
-        if not self._enabled:
+        if not await self._flags.enabled("ENABLE_ORCHESTRATED_SEARCH", caller.owner):
             raise NotFound("Orchestrated search is turned off.", code="feature_disabled")
         reservation = await self._limiter.admit(caller.subject, 0)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)

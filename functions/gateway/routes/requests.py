@@ -70,6 +70,13 @@ async def caller_of(request: Request, door: Authenticator, needs: Role | None = 
     return await door.enter(identity, request.headers.get("x-workspace-id"), needs)
 
 
+async def storer_of(request: Request, door: Authenticator) -> Identity:
+    """As `caller_of`, for what stores something new: a memory that is switched off takes none."""
+    identity = await caller_of(request, door)
+    await door.let_store(identity)
+    return identity
+
+
 def needed_to_chat(request: Request) -> Role:
     """A turn that nobody will remember is a reader's too."""
     mode = request.headers.get("x-memory", "").strip().lower()

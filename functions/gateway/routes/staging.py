@@ -19,7 +19,7 @@ from gateway.identity.base import Authenticator, Identity
 from gateway.limits.limiter import Limiter
 from gateway.routes.memory import epoch_of, validated
 from gateway.routes.queries import NUMBER, numbered_page_of, paged
-from gateway.routes.requests import caller_of, checked_session, own, read_body
+from gateway.routes.requests import caller_of, checked_session, own, read_body, storer_of
 from gateway.routes.responses import json_response
 
 MAX_TRANSCRIPT = 1000
@@ -96,19 +96,19 @@ class StagingRoutes:
 
     async def process(self, request: Request) -> Response:
         """201 with what is staged. The model call counts as a chat turn does."""
-        caller = await caller_of(request, self._door)
+        caller = await storer_of(request, self._door)
         session = validated(ProcessSession, await self._body(request, caller)).session()
         await self._processing.process(caller, session)
         return json_response(_staged(await self._staging.show(caller.owner, session.id)), 201)
 
     async def process_and_commit(self, request: Request) -> Response:
-        caller = await caller_of(request, self._door)
+        caller = await storer_of(request, self._door)
         session = validated(ProcessSession, await self._body(request, caller)).session()
         commit = await self._processing.process_and_commit(caller, session)
         return json_response(commit.told())
 
     async def commit(self, request: Request) -> Response:
-        caller = await caller_of(request, self._door)
+        caller = await storer_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0)
         given = validated(_SessionBody, await self._body(request, caller)).session_id
         commit = await self._staging.commit(caller.owner, checked_session(given, "session_id"))

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from gateway.accounts.flags import Flags
 from gateway.accounts.workspaces import Workspaces
 from gateway.chat.prompt import OPENING
 from gateway.documents.base import Documents
@@ -72,10 +73,10 @@ def ranker_from(settings: Settings) -> LexicalRanker | RemoteRanker:
 
 
 def door_from(
-    settings: Settings, certificates: CertificateSource, workspaces: Workspaces
+    settings: Settings, certificates: CertificateSource, workspaces: Workspaces, flags: Flags
 ) -> Authenticator:
     keys = KeyVerifier(parse_keys(settings.api_keys.get_secret_value()))
     google = GoogleVerifier(
         settings.audiences, certificates, time.time, settings.google_hosted_domain or None
     )
-    return Authenticator([keys, google], workspaces)
+    return Authenticator([keys, google], workspaces, flags)

@@ -67,7 +67,7 @@ def _contexts(parts: Parts, register: Register, model: Model) -> list[Route]:
         parts.door,
         Orchestration(parts.search, model),
         limiter=parts.limiter,
-        enabled=settings.enable_orchestrated_search,
+        flags=parts.flags,
         max_body_bytes=settings.max_body_bytes,
     )
     return [*context.routes(), *orchestrated.routes()]

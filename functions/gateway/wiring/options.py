@@ -4,6 +4,7 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+from gateway.accounts.flags import FLAGS, Flag
 from gateway.chat.compression import CompressionOptions
 from gateway.chat.economics import Prices
 from gateway.limits.base import Limits
@@ -98,6 +99,10 @@ def collector_headers(settings: Settings) -> dict[str, str]:
 
 def archive_seconds(settings: Settings) -> float:
     return settings.retention_delete_after_days * DAY_SECONDS
+
+
+def flags(settings: Settings) -> dict[Flag, bool]:
+    return {flag: getattr(settings, flag.lower()) for flag in FLAGS}
 
 
 def kept(settings: Settings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from random import Random
 
 import httpx
 
+from gateway.accounts.flags import Flags
 from gateway.accounts.workspaces import Workspaces
 from gateway.documents.metered import MeteredDocuments
 from gateway.identity.base import Authenticator
@@ -44,6 +45,7 @@ class Parts:
     tokenizer: Tokenizer
     upstream: Upstream
     workspaces: Workspaces
+    flags: Flags
     certificates: CertificateSource
     door: Authenticator
     limiter: Limiter
@@ -81,6 +83,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     documents = MeteredDocuments(documents_from(settings.store_url))
     tokenizer = RsBpeTokenizer(settings.tokenizer)
     workspaces = Workspaces(documents, clock, randomness)
+    flags = Flags(documents, time.monotonic, options.flags(settings))
     certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
@@ -93,8 +96,9 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         tokenizer=tokenizer,
         upstream=upstream_from(settings, client, tokenizer),
         workspaces=workspaces,
+        flags=flags,
         certificates=certificates,
-        door=door_from(settings, certificates, workspaces),
+        door=door_from(settings, certificates, workspaces, flags),
         limiter=Limiter(
             documents, clock, options.limits(settings), settings.limiter_failure, randomness
         ),

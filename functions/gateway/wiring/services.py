@@ -25,8 +25,9 @@ from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.openai import make_client
 from gateway.wiring import options
 from gateway.wiring.adapters import documents_from, upstream_from
+from gateway.wiring.administering import administering
 from gateway.wiring.conversing import conversing
-from gateway.wiring.health import health
+from gateway.wiring.health import checkup_of, health
 from gateway.wiring.knowing import knowing
 from gateway.wiring.parts import Parts, parts
 from gateway.wiring.remembering import remembering
@@ -71,13 +72,14 @@ def set_up_logging(settings: Settings) -> None:
 
 
 def _routes(shared: Parts, watched: Instruments) -> list[Route]:
-    settings = shared.settings
+    settings, checkup = shared.settings, checkup_of(shared)
     return [
-        *health(shared, VERSION),
+        *health(shared, VERSION, checkup),
         *Reference(VERSION).routes(),
         *conversing(shared),
         *remembering(shared),
         *knowing(shared),
+        *administering(shared, VERSION, checkup),
         *_development(settings),
         *exposed(settings, watched),
     ]
