@@ -1,4 +1,4 @@
-"""What is left of a day's limits: each subject's requests and tokens in `usage`, then nothing.
+"""What is left of a day's limits: the totals of each subject and key in `usage`, then nothing.
 
 A day is rolled up once no settlement can reach it any more, and deleted when no window can. How far
 both have come stands in `ops/limits`, so that a run cut short is finished by the next. Nothing here
@@ -8,6 +8,7 @@ guards against a second run at once; the same numbers would be written twice.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from gateway.accounts.usage import Totals
 from gateway.documents.base import Document, Documents, Set, Write
 from gateway.limits.window import DAYS_KEPT, bucket_at, day_name, day_of
 
@@ -15,6 +16,7 @@ PROGRESS_PATH = "ops/limits"
 LOOKBACK_DAYS = 31  # of the first run
 SETTLED_SECONDS = 3600.0  # after midnight; longer than any stream
 PAGE = 50  # a day's document may take 150 KB
+ROOMS = ("subjects", "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,12 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """The last days seen to, and within the next one the last subject rolled up."""
+    """The last days seen to, and within the next one the last document rolled up, of `room`."""
 
     rolled: int
     cleared: int
     after: str | None = None
+    room: str = ROOMS[0]
 
 
 class Rollup:
@@ -71,20 +74,22 @@ class Rollup:
             first = self._today - LOOKBACK_DAYS - 1
             return _Progress(first, first)
         fields = found.fields
-        return _Progress(fields["rolled"], fields["cleared"], fields["after"])
+        room = fields.get("room", ROOMS[0])  # earlier versions knew one
+        return _Progress(fields["rolled"], fields["cleared"], fields["after"], room)
 
     async def _rolled_up(self, progress: _Progress) -> _Progress:
-        """One page of the day's subjects further."""
-        day = day_name(progress.rolled + 1)
-        page = await self._documents.list(
-            f"limits/{day}/subjects", after=progress.after, limit=PAGE
-        )
-        writes = [_usage(day, document) for document in page if _was_used(document)]
-        self._subjects += len(writes)
-        if len(page) < PAGE:
-            progress = replace(progress, rolled=progress.rolled + 1, after=None)
-        else:
+        """One page of the day's documents further; its keys come after its subjects."""
+        place = f"{day_name(progress.rolled + 1)}/{progress.room}"
+        page = await self._documents.list(f"limits/{place}", after=progress.after, limit=PAGE)
+        writes = [_usage(place, document) for document in page if Totals.of(document.fields)]
+        if progress.room == "subjects":
+            self._subjects += len(writes)
+        if len(page) == PAGE:
             progress = replace(progress, after=page[-1].id)
+        elif progress.room == ROOMS[-1]:
+            progress = replace(progress, rolled=progress.rolled + 1, after=None, room=ROOMS[0])
+        else:
+            progress = replace(progress, after=None, room=ROOMS[-1])
         return await self._saved(progress, writes)
 
     async def _cleared(self, progress: _Progress) -> _Progress:
@@ -99,7 +104,7 @@ class Rollup:
 
     async def _count(self, path: str) -> int:
         count = 0
-        for collection in ("subjects", "global"):
+        for collection in (*ROOMS, "global"):
             page = await self._documents.list(f"{path}/{collection}", limit=PAGE)
             count += len(page)
             while len(page) == PAGE:
@@ -116,14 +121,6 @@ class Rollup:
         return progress
 
 
-def _was_used(document: Document) -> bool:
-    """Not of one whose every request was refused and given back."""
-    return any(_totals(document).values())
-
-
-def _usage(day: str, document: Document) -> Write:
-    return Set(f"usage/{day}/subjects/{document.id}", {"schema": 1, **_totals(document)})
-
-
-def _totals(document: Document) -> dict[str, int]:
-    return {name: int(document.fields.get(name, 0)) for name in ("requests", "tokens")}
+def _usage(place: str, document: Document) -> Write:
+    totals = Totals.of(document.fields)
+    return Set(f"usage/{place}/{document.id}", {"schema": 1, **totals.packed()})
