@@ -46,6 +46,7 @@ EXPOSED_HEADERS = (
     "x-ratelimit-limit-tokens",
     "x-ratelimit-remaining-tokens",
     "x-ratelimit-reset-tokens",
+    "x-budget-warning",
     "retry-after",
 )
 
@@ -58,7 +59,7 @@ def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(origins),
-                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
                 expose_headers=list(EXPOSED_HEADERS),
                 max_age=600,

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     api_keys: SecretStr = Field(
         SecretStr(""), validation_alias=_named("API_KEYS", "MEMORY_API_KEYS")
     )
+    admin_subjects: str = ""
     development_issuer: bool = False
     development_key_file: Path = Path(".local/development-issuer.pem")
 
@@ -59,6 +60,10 @@ class Settings(BaseSettings):
     )
     global_limit_shards: int = Field(4, ge=1, le=64)
     daily_token_budget: int = Field(0, ge=0)
+    monthly_token_budget: int = Field(0, ge=0)
+    daily_cost_budget_usd: float = Field(0.0, ge=0, le=1e9, allow_inf_nan=False)
+    monthly_cost_budget_usd: float = Field(0.0, ge=0, le=1e9, allow_inf_nan=False)
+    budget_warning_share: float = Field(0.8, gt=0, le=1)
     limiter_failure: Literal["closed", "open"] = "closed"
 
     # Store
@@ -169,6 +174,10 @@ class Settings(BaseSettings):
     @property
     def audiences(self) -> frozenset[str]:
         return _listed(self.google_client_id)
+
+    @property
+    def admins(self) -> frozenset[str]:
+        return _listed(self.admin_subjects)
 
     @property
     def origins(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ locals {
   # An id here is a collection's, wherever it stands in a path.
   collections = toset([
     "archive",
+    "audit",
     "cards",
     "catalog",
     "commits",
@@ -34,7 +35,7 @@ locals {
   # Whose documents may have a time after which nobody needs them. Firestore deletes them within a
   # day of it; the code looks at the time itself. Not `archive`: Firestore knows no legal hold, and would
   # delete what the sweep (functions/gateway/retention/archive.py) leaves alone. The sweep deletes it.
-  expiring = toset(["global", "requests", "staging", "subjects"])
+  expiring = toset(["audit", "global", "keys", "requests", "staging", "subjects"])
 }
 
 resource "google_firestore_field" "unindexed" {

@@ -43,7 +43,7 @@ class CompressionDesk:
         self, caller: Identity, request: ChatRequest, call: Call, *, with_memory: bool
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """The answer's fields and headers. It costs a request and no tokens of the limits."""
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         tokens = self._compressor.count(request.messages)
         try:
             prompt = await self._compressed(caller, request, call, tokens, with_memory)

@@ -11,6 +11,7 @@ from gateway.accounts.workspace import Role
 from gateway.chat.pipeline import Call, MemoryMode
 from gateway.errors import BadRequest, Forbidden, TooLarge
 from gateway.identity.base import Authenticator, Identity
+from gateway.routes.scopes import check_scope
 
 PERSON_FIELDS = ("user_id", "tenant_id", "workspace_id")
 READING = ("GET", "HEAD")
@@ -49,9 +50,14 @@ async def body_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
 
 
 async def person_of(request: Request, door: Authenticator) -> Identity:
-    """Who is calling, whatever the workspace: for what is about the person alone."""
+    """Who is calling, whatever the workspace: for what is about the person alone.
+
+    Raises `Forbidden` where the credential lacks the scope of this route.
+    """
     headers = request.headers
-    return await door.identify(headers.get("authorization"), headers.get("x-api-key"))
+    identity = await door.identify(headers.get("authorization"), headers.get("x-api-key"))
+    check_scope(request.method, request.scope["route"].path, identity)
+    return identity
 
 
 async def caller_of(request: Request, door: Authenticator, needs: Role | None = None) -> Identity:

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from gateway.accounts.keys import Keys
 from gateway.accounts.workspaces import Workspaces
 from gateway.chat.prompt import OPENING
 from gateway.documents.base import Documents
@@ -13,6 +14,7 @@ from gateway.documents.sqlite import SqliteDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource, GoogleVerifier
 from gateway.identity.keys import KeyVerifier, parse_keys
+from gateway.identity.stored import StoredKeyVerifier
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.remote import RemoteOptions, RemoteRanker
 from gateway.retrieval.tier import Tier
@@ -72,10 +74,10 @@ def ranker_from(settings: Settings) -> LexicalRanker | RemoteRanker:
 
 
 def door_from(
-    settings: Settings, certificates: CertificateSource, workspaces: Workspaces
+    settings: Settings, certificates: CertificateSource, workspaces: Workspaces, stored: Keys
 ) -> Authenticator:
     keys = KeyVerifier(parse_keys(settings.api_keys.get_secret_value()))
     google = GoogleVerifier(
         settings.audiences, certificates, time.time, settings.google_hosted_domain or None
     )
-    return Authenticator([keys, google], workspaces)
+    return Authenticator([keys, StoredKeyVerifier(stored, time.time), google], workspaces)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from gateway.accounts.keys import Keys
 from gateway.accounts.workspaces import Workspaces
 from gateway.documents.base import Documents
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource
 from gateway.limits.limiter import Limiter
+from gateway.limits.overrides import Overrides
 from gateway.memory.archived import Archived
 from gateway.memory.edits import Edits
 from gateway.memory.intake import Intake
@@ -41,6 +43,8 @@ class Parts:
     tokenizer: Tokenizer
     upstream: Upstream
     workspaces: Workspaces
+    keys: Keys
+    overrides: Overrides
     certificates: CertificateSource
     door: Authenticator
     limiter: Limiter
@@ -78,6 +82,8 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     documents = documents_from(settings.store_url)
     tokenizer = RsBpeTokenizer(settings.tokenizer)
     workspaces = Workspaces(documents, clock, randomness)
+    keys = Keys(documents, clock, randomness)
+    overrides = Overrides(documents, clock, randomness)
     certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
@@ -89,10 +95,17 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         tokenizer=tokenizer,
         upstream=upstream_from(settings, client, tokenizer),
         workspaces=workspaces,
+        keys=keys,
+        overrides=overrides,
         certificates=certificates,
-        door=door_from(settings, certificates, workspaces),
+        door=door_from(settings, certificates, workspaces, keys),
         limiter=Limiter(
-            documents, clock, options.limits(settings), settings.limiter_failure, randomness
+            documents,
+            clock,
+            options.limits(settings),
+            settings.limiter_failure,
+            randomness,
+            overrides,
         ),
         log=MessageLog(documents, clock, randomness),
         cache=cache,

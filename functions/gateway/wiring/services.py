@@ -23,6 +23,7 @@ from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.openai import make_client
 from gateway.wiring import options
+from gateway.wiring.accounting import accounting
 from gateway.wiring.adapters import documents_from, upstream_from
 from gateway.wiring.conversing import conversing
 from gateway.wiring.health import health
@@ -70,6 +71,7 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
         *conversing(shared),
         *remembering(shared),
         *knowing(shared),
+        *accounting(shared),
         *_development(settings),
     ]
 
