@@ -151,8 +151,8 @@ class Limiter:
         names = [subject_name(reservation.subject)]
         if reservation.key is not None:
             names.append(key_name(reservation.key))
-        for name in names:
-            if tokens_used < tokens:
+        if tokens_used < tokens or (spent.cost or 0) < cost:
+            for name in names:
                 self._refused.forget(name)  # there is room again that memory does not know of
         return [
             Add(path_of(part.day, name), part.amounts, expires_at=part.expires_at) for name in names
