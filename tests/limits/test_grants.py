@@ -1,7 +1,7 @@
 """Limits of single identities and of single keys, beside those of the settings."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from random import Random
 
@@ -21,6 +21,7 @@ from gateway.limits.overrides import FRESH_SECONDS, Overrides
 from gateway.limits.report import Report
 from gateway.limits.rollup import Rollup
 from limits.clock import Clock
+from support.stores import Opener
 
 ALICE, BOB = "google:alice", "google:bob"
 DAY = 86_400
@@ -30,6 +31,14 @@ def key(name: str, **said: float) -> Key:
     allowance = Allowance(**said)  # type: ignore[arg-type]  # ints among floats
     made = digest_of(name)
     return Key(made, name, "mk_12345", ALICE, PERSONAL, ALL_SCOPES, 0.0, allowance=allowance)
+
+
+@pytest.fixture
+async def documents(open_documents: Opener) -> AsyncIterator[MeteredDocuments]:
+    """Of either kind."""
+    opened = open_documents()
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
