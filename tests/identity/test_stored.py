@@ -138,6 +138,16 @@ async def test_a_revoked_key_is_refused_within_a_minute(
         await verifier.verify(secret)
 
 
+async def test_what_is_changed_here_is_read_anew_at_once(
+    keys: Keys, verifier: StoredKeyVerifier
+) -> None:
+    made, secret = await make(keys)
+    await verifier.verify(secret)
+    verifier.forget(await keys.revoke(ALICE, made.id))
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(secret)
+
+
 async def test_a_key_that_has_ended_is_refused_at_once(
     keys: Keys, verifier: StoredKeyVerifier, time: Clock
 ) -> None:

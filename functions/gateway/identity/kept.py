@@ -18,6 +18,9 @@ class Kept(Generic[V]):
         value, until = self._entries.get(name, (None, 0.0))
         return value if self._clock() < until else None
 
+    def forget(self, name: str) -> None:
+        self._entries.pop(name, None)
+
     def set(self, name: str, value: V) -> None:
         self._entries.pop(name, None)
         self._entries[name] = value, self._clock() + self._seconds

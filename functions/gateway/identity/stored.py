@@ -35,6 +35,10 @@ class StoredKeyVerifier:
         self._flights: dict[str, asyncio.Task[Key | None]] = {}
         self._guesses, self._minute = 0, -1.0
 
+    def forget(self, key: Key) -> None:
+        """It was changed here: this instance reads it anew."""
+        self._known.forget(key.digest)
+
     def claims(self, credential: str) -> bool:
         return SECRET.fullmatch(credential) is not None
 

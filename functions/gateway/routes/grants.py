@@ -5,6 +5,7 @@ before it looks.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,7 @@ from starlette.routing import Route
 from gateway.accounts.admins import Admins
 from gateway.accounts.allowance import NOTHING_SAID, Allowance
 from gateway.accounts.audit import Audit
-from gateway.accounts.key import KEY_ID
+from gateway.accounts.key import KEY_ID, Key
 from gateway.accounts.keys import Keys
 from gateway.accounts.workspace import digest
 from gateway.chat.wire import parse_object
@@ -50,6 +51,7 @@ class GrantRoutes:
         audit: Audit,
         overrides: Overrides,
         keys: Keys,
+        forget: Callable[[Key], None],
         max_body_bytes: int,
     ) -> None:
         self._door = door
@@ -57,6 +59,7 @@ class GrantRoutes:
         self._audit = audit
         self._overrides = overrides
         self._keys = keys
+        self._forget = forget
         self._max_body_bytes = max_body_bytes
 
     def routes(self) -> list[Route]:
@@ -110,7 +113,7 @@ class GrantRoutes:
         admin, id = await self._admin(request), request.path_params["id"]
         key = await self._keys.find_any(id)
         line = self._audit.line(admin.subject, "keys.delete", id, {"subject": digest(key.subject)})
-        await self._keys.revoke_any(id, line)
+        self._forget(await self._keys.revoke_any(id, line))
         return json_response({"id": id, "object": "api_key.deleted", "deleted": True})
 
     async def _admin(self, request: Request) -> Identity:

@@ -69,6 +69,7 @@ class KeyRoutes:
         self,
         door: Authenticator,
         keys: Keys,
+        forget: Callable[[Key], None],
         workspaces: Workspaces,
         clock: Callable[[], float],
         *,
@@ -77,6 +78,7 @@ class KeyRoutes:
     ) -> None:
         self._door = door
         self._keys = keys
+        self._forget = forget
         self._workspaces = workspaces
         self._clock = clock
         self._limiter = limiter
@@ -131,13 +133,15 @@ class KeyRoutes:
             allowance = changed(key.allowance, patch)
             return replace(key, name=patch.name or key.name, allowance=allowance)
 
-        return json_response(key_told(await self._keys.change(caller.subject, id, patched)))
+        after = await self._keys.change(caller.subject, id, patched)
+        self._forget(after)
+        return json_response(key_told(after))
 
     async def revoke(self, request: Request) -> Response:
-        """At once for what is read anew, and within a minute on every instance."""
+        """At once on this instance, within a minute on every other."""
         caller, id = await person_of(request, self._door), request.path_params["id"]
         await self._managed(caller, id)
-        await self._keys.revoke(caller.subject, id)
+        self._forget(await self._keys.revoke(caller.subject, id))
         return json_response({"id": id, "object": "api_key.deleted", "deleted": True})
 
     async def _managed(self, caller: Identity, id: str) -> None:

@@ -16,6 +16,7 @@ def accounting(parts: Parts) -> list[Route]:
     keys = KeyRoutes(
         parts.door,
         parts.keys,
+        parts.stored_keys.forget,
         parts.workspaces,
         parts.clock,
         limiter=parts.limiter,
@@ -27,6 +28,7 @@ def accounting(parts: Parts) -> list[Route]:
         Audit(parts.documents, parts.clock, parts.randomness),
         parts.overrides,
         parts.keys,
+        parts.stored_keys.forget,
         parts.settings.max_body_bytes,
     )
     account = AccountRoutes(parts.door, Report(parts.limiter, parts.clock), admins)

@@ -5,7 +5,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from gateway.accounts.keys import Keys
 from gateway.accounts.workspaces import Workspaces
 from gateway.chat.prompt import OPENING
 from gateway.documents.base import Documents
@@ -74,10 +73,13 @@ def ranker_from(settings: Settings) -> LexicalRanker | RemoteRanker:
 
 
 def door_from(
-    settings: Settings, certificates: CertificateSource, workspaces: Workspaces, stored: Keys
+    settings: Settings,
+    certificates: CertificateSource,
+    workspaces: Workspaces,
+    stored: StoredKeyVerifier,
 ) -> Authenticator:
     keys = KeyVerifier(parse_keys(settings.api_keys.get_secret_value()))
     google = GoogleVerifier(
         settings.audiences, certificates, time.time, settings.google_hosted_domain or None
     )
-    return Authenticator([keys, StoredKeyVerifier(stored, time.time), google], workspaces)
+    return Authenticator([keys, stored, google], workspaces)

@@ -10,6 +10,7 @@ from gateway.accounts.workspaces import Workspaces
 from gateway.documents.base import Documents
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource
+from gateway.identity.stored import StoredKeyVerifier
 from gateway.limits.limiter import Limiter
 from gateway.limits.overrides import Overrides
 from gateway.memory.archived import Archived
@@ -44,6 +45,7 @@ class Parts:
     upstream: Upstream
     workspaces: Workspaces
     keys: Keys
+    stored_keys: StoredKeyVerifier
     overrides: Overrides
     certificates: CertificateSource
     door: Authenticator
@@ -83,6 +85,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     tokenizer = RsBpeTokenizer(settings.tokenizer)
     workspaces = Workspaces(documents, clock, randomness)
     keys = Keys(documents, clock, randomness)
+    stored_keys = StoredKeyVerifier(keys, clock)
     overrides = Overrides(documents, clock, randomness)
     certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
@@ -96,9 +99,10 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         upstream=upstream_from(settings, client, tokenizer),
         workspaces=workspaces,
         keys=keys,
+        stored_keys=stored_keys,
         overrides=overrides,
         certificates=certificates,
-        door=door_from(settings, certificates, workspaces, keys),
+        door=door_from(settings, certificates, workspaces, stored_keys),
         limiter=Limiter(
             documents,
             clock,
