@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     )
     global_limit_shards: int = Field(4, ge=1, le=64)
     daily_token_budget: int = Field(0, ge=0)
+    monthly_token_budget: int = Field(0, ge=0)
+    daily_cost_budget_usd: float = Field(0.0, ge=0, le=1e9, allow_inf_nan=False)
+    monthly_cost_budget_usd: float = Field(0.0, ge=0, le=1e9, allow_inf_nan=False)
+    budget_warning_share: float = Field(0.8, gt=0, le=1)
     limiter_failure: Literal["closed", "open"] = "closed"
 
     # Store

@@ -38,6 +38,7 @@ locals {
   # day of it; the code looks at the time itself. Not `archive`: Firestore knows no legal hold, and would
   # delete what the sweep (functions/gateway/retention/archive.py) leaves alone. The sweep deletes it.
   expiring = toset(["audit", "global", "requests", "staging", "subjects"])
+  expiring = toset(["audit", "global", "keys", "requests", "staging", "subjects"])
 }
 
 resource "google_firestore_field" "unindexed" {

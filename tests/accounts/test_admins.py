@@ -3,13 +3,14 @@
 import pytest
 
 from gateway.accounts.admins import Admins
+from gateway.accounts.key import ALL_SCOPES, Scope
 from gateway.errors import Forbidden
 from gateway.identity.base import Identity
 
 ADMINS = Admins(frozenset({"google:123", "key:ops"}))
 
 
-def caller(subject: str, scopes: frozenset[str] | None = None) -> Identity:
+def caller(subject: str, scopes: frozenset[Scope] = ALL_SCOPES) -> Identity:
     return Identity(subject, owner=subject, scopes=scopes)
 
 

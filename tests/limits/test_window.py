@@ -209,8 +209,8 @@ def test_the_days_totals_stand_in_the_same_document() -> None:
         usage = count(days, NOON + second, {"requests": 1, "tokens": 5})
     fields = days[day_of(bucket_at(NOON))]
     assert (fields["requests"], fields["tokens"]) == (3, 15)
-    assert usage.tokens_today(NOON + 1000) == 15
-    assert usage.tokens_today(NOON + DAY_SECONDS) == 0
+    assert usage.today("tokens", NOON + 1000) == 15
+    assert usage.today("tokens", NOON + DAY_SECONDS) == 0
 
 
 def test_a_day_is_kept_for_two_more() -> None:

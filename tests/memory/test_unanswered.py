@@ -88,8 +88,7 @@ async def test_the_settlement_in_an_unanswered_commit_is_applied_once(
     scribe = Scribe(store)
     limiter = Limiter(store, scribe.clock, Limits(tokens_per_minute=1000), "closed", Random(1))
     held = await limiter.admit(ALICE, 900)
-    settlement = limiter.settlement(held, 120)
-    assert settlement is not None
+    (settlement,) = limiter.settlement(held, 120)
     store.outcomes = ["unanswered"]
     await scribe.append("s", *scribe.turn("once"), beside=[settlement])
     (found,) = await documents.get(settlement.path)

@@ -91,6 +91,10 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
         ("GET", "/development/certs"): [Try()],
         ("POST", "/development/token"): [Try("", {}, {"name": "p0"})],
         ("GET", "/v1/models"): [Try()],
+        ("GET", "/v1/me"): [Try()],
+        ("GET", "/v1/usage"): [Try(), Try("?days=90")],
+        ("GET", "/v1/keys"): [Try()],
+        ("POST", "/v1/keys"): [Try("", {}, {"name": "Mine.", "scopes": ["chat"]})],
         ("GET", "/v1/sessions"): [
             Try(),
             *(Try(f"?after={session_key(session)}") for session in ids.sessions),
@@ -193,11 +197,14 @@ NAMING = {
     ("DELETE", "/v1/memory/staging/{session}/operations/{operation}"): "staging_not_found",
     ("POST", "/v1/memory/commits/{sequence}/revert"): "commit_not_found",
     ("GET", "/v1/models/{id:path}"): "model_not_found",
+    ("PATCH", "/v1/keys/{id}"): "key_not_found",
+    ("DELETE", "/v1/keys/{id}"): "key_not_found",
 }
 """The routes with an id in their path, each tried with all `Ids`, and what they answer then."""
 
 BODIES: Mapping[Method, Json] = {
     ("PATCH", "messages"): {"content": "Mine."},
+    ("PATCH", "keys"): {"name": "Mine."},
     ("PATCH", "memory"): {"version": 1, "name": "Mine."},
     ("POST", "workspaces"): {"member": "key:p39", "role": "owner"},
     ("PATCH", "workspaces"): {"role": "owner"},
@@ -218,6 +225,11 @@ def routes(app: Starlette) -> set[Method]:
     return {one for one in served if not one[1].startswith("/v1/admin")}
 
 
+def admins_routes(app: Starlette) -> set[Method]:
+    """They answer nobody else, whatever is asked for."""
+    return {one for one in routes(app) if one[1].startswith("/v1/admin/")}
+
+
 def paths(template: str, ids: list[str]) -> list[str]:
     start, _, rest = template.partition("{")
     return [f"{start}{id}{rest.partition('}')[2]}" for id in ids]
@@ -236,8 +248,9 @@ def test_every_route_is_tried() -> None:
     """Give a new route its tries above, or, if its path has an id in it, its place in `NAMING`."""
     app = built()
     tried = set(tries(Ids([], [], [])))
-    assert {one for one in routes(app) if "{" in one[1]} == set(NAMING)
-    assert {one for one in routes(app) if "{" not in one[1]} == tried
+    theirs = routes(app) - admins_routes(app)
+    assert {one for one in theirs if "{" in one[1]} == set(NAMING)
+    assert {one for one in theirs if "{" not in one[1]} == tried
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -353,6 +366,18 @@ def test_nothing_of_one_person_reaches_another_on_any_route(
     assert CANARY not in str([one.body for one in upstream.requests])
     assert CANARY not in "".join(one.log for one in instances)
     assert [at(0, first).told(session) for session in ids.sessions] == before
+
+
+def test_a_stranger_is_no_admin_whatever_is_asked_for(
+    at: Callable[[int, str], Person], names: Iterator[str], upstream: LoopbackUpstream
+) -> None:
+    first, second = next(names), next(names)
+    ids = remembers(at(0, first), upstream)
+    stranger = at(0, second)
+    for method, path in admins_routes(built()):
+        for tried in paths(path, ids.every()) if "{" in path else [path]:
+            answer = call(stranger, method, tried)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "admin_required")
 
 
 @pytest.mark.parametrize("route", NAMING, ids=" ".join)

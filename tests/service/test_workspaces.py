@@ -22,7 +22,16 @@ pytestmark = pytest.mark.service
 SECRET = "The password of our boat is zyxonite9417."
 ASKED = "What is the password of our boat?"
 NEVER_MADE = "ws_" + "a" * 26
-PERSONAL_ROUTES = ("/v1/workspaces", "/v1/models", "/health", "/docs", "/openapi.json")
+PERSONAL_ROUTES = (
+    "/v1/workspaces",
+    "/v1/models",
+    "/v1/keys",
+    "/v1/usage",
+    "/v1/admin",
+    "/health",
+    "/docs",
+    "/openapi.json",
+)
 ERASE = ("DELETE", "/v1/memory")
 
 

@@ -14,13 +14,13 @@ SCOPE = "admin"
 
 
 class Caller(Protocol):
-    """`scopes` are what the credential is good for; None is all that the person may."""
+    """`scopes` are what the credential is good for."""
 
     @property
     def subject(self) -> str: ...
 
     @property
-    def scopes(self) -> Collection[str] | None: ...
+    def scopes(self) -> Collection[str]: ...
 
 
 class Admins:
@@ -31,7 +31,7 @@ class Admins:
 
     def is_admin(self, caller: Caller) -> bool:
         """An admin with a credential of the scope. A key made for less is no admin's key."""
-        return self._named(caller.subject) and (caller.scopes is None or SCOPE in caller.scopes)
+        return self._named(caller.subject) and SCOPE in caller.scopes
 
     def require(self, caller: Caller) -> None:
         """Raises `Forbidden`, in the same words whatever was asked for."""

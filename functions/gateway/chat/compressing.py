@@ -52,7 +52,7 @@ class CompressionDesk:
         Where memory is switched off, none is brought in.
         """
         reservation, switches = await asyncio.gather(
-            self._limiter.admit(caller.subject, 0), self._flags.of(caller.owner)
+            self._limiter.admit(caller.subject, 0, caller.key), self._flags.of(caller.owner)
         )
         with_memory = with_memory and switches["ENABLE_CONTEXT_MEMORY"]
         tokens = self._compressor.count(request.messages)

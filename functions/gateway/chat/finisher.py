@@ -12,11 +12,13 @@ from gateway.chat.claims import Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.economics import Prices
 from gateway.chat.estimates import Sizes
-from gateway.chat.receipt import receipt
+from gateway.chat.receipt import money_of, receipt
+from gateway.chat.spending import spent
 from gateway.chat.turn import Turn
 from gateway.chat.wire import count_message
 from gateway.documents.base import StoreUnavailable, Write
 from gateway.errors import GatewayError
+from gateway.limits.base import Spent
 from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Addition
 from gateway.memory.heads import Head
@@ -63,9 +65,8 @@ class Finisher:
         if not interrupted:
             tokens = self._completion_tokens(completion) / turn.request.choices
             self._sizes.learn(turn.owner, turn.request.model, tokens)
-        used = self._tokens_used(turn, completion)
         if turn.writes:
-            beside = self._beside(turn, used, None if interrupted else answer)
+            beside = self._beside(turn, completion, None if interrupted else answer)
             try:
                 with stage("remember"):
                     await self._append(turn, completion, beside, interrupted)
@@ -75,7 +76,10 @@ class Finisher:
                 await self.give_up(turn, completion)
                 raise
         else:
-            await self._limiter.settle(turn.reservation, used)
+            spending = self._spent(turn, completion, answered=not interrupted)
+            await self._limiter.settle(
+                turn.reservation, self._tokens_used(turn, completion), spending
+            )
             if turn.claim and not interrupted:
                 await self._claims.keep(turn.claim, answer)
         if turn.claim and interrupted:
@@ -84,8 +88,12 @@ class Finisher:
     async def give_up(self, turn: Turn, completion: Completion | None = None) -> None:
         """Nothing is stored; with a `completion` the tokens of what did come are paid for."""
         self._noted(completion, "given_up")
-        used = self._tokens_used(turn, completion) if completion else 0
-        await self._limiter.settle(turn.reservation, used)
+        if completion is None:
+            await self._limiter.settle(turn.reservation, 0)
+        else:
+            spending = self._spent(turn, completion, answered=False)
+            used = self._tokens_used(turn, completion)
+            await self._limiter.settle(turn.reservation, used, spending)
         if turn.claim:
             await self._claims.release(turn.claim)
 
@@ -135,13 +143,21 @@ class Finisher:
 
         await self._log.append(turn.owner, turn.loaded.head.session, compose, turn.loaded)
 
-    def _beside(self, turn: Turn, used: int, answer: StoredAnswer | None) -> list[Write]:
-        writes: list[Write] = []
-        if settlement := self._limiter.settlement(turn.reservation, used):
-            writes.append(settlement)
+    def _beside(
+        self, turn: Turn, completion: Completion, answer: StoredAnswer | None
+    ) -> list[Write]:
+        """Of an interrupted answer there is none to keep."""
+        spending = self._spent(turn, completion, answered=answer is not None)
+        used = self._tokens_used(turn, completion)
+        writes: list[Write] = [*self._limiter.settlement(turn.reservation, used, spending)]
         if turn.claim and answer:
             writes.append(self._claims.kept(turn.claim, answer))
         return writes
+
+    def _spent(self, turn: Turn, completion: Completion, *, answered: bool) -> Spent:
+        tokens = self._completion_tokens(completion)
+        money = money_of(turn, completion, tokens, self._prices)
+        return spent(turn, tokens, money, answered=answered)
 
     def _completion_tokens(self, completion: Completion) -> int:
         usage = completion.usage or {}

@@ -24,6 +24,7 @@ from gateway.chat.replies import (
     replayed,
     turn_headers,
 )
+from gateway.chat.spending import held_cost
 from gateway.chat.threads import Spoken, Threads, spoken
 from gateway.chat.turn import Turn
 from gateway.chat.wire import ChatRequest, check_sizes
@@ -94,7 +95,7 @@ class Pipeline:
         current().asks(request.model)
         if call.writes:
             check_sizes(request.messages)
-        self._limiter.refuse_known(caller.subject, 0)  # before anything is counted
+        self._limiter.refuse_known(caller.subject, 0, caller.key)  # before anything is counted
         tokens = await self._counted(request)
         said = spoken(caller.owner, request.messages) if call.mode != "off" else []
 
@@ -162,12 +163,14 @@ class Pipeline:
             reads=call.reads,
             session=call.session,
         )
-        held = bound.within(self._limiter.limits.tokens_per_minute)
-        self._limiter.refuse_known(caller.subject, held)  # before the session is read
+        held = bound.within(self._limiter.tokens_per_minute(caller.subject, caller.key))
+        cost = self._cost(caller.owner, request, held)
+        self._limiter.refuse_known(caller.subject, held, caller.key, cost)  # before a read
         nothing = Loaded(Owner(), Head(session=call.session or ""))
+        admitting = self._limiter.admit(caller.subject, held, caller.key, cost)
         if call.mode == "off":
-            return await self._limiter.admit(caller.subject, held), nothing, call
-        admission = asyncio.ensure_future(self._limiter.admit(caller.subject, held))
+            return await admitting, nothing, call
+        admission = asyncio.ensure_future(admitting)
         reading = asyncio.ensure_future(self._threads.find(caller.owner, call.session, said))
         switches = asyncio.ensure_future(self._flags.of(caller.owner))
         await asyncio.wait({admission, reading, switches})
@@ -236,7 +239,16 @@ class Pipeline:
         needed = turn.prompt.tokens_after + (turn.request.max_completion_tokens or 0)
         if needed <= turn.reservation.tokens:
             return turn
-        return replace(turn, reservation=await self._limiter.extend(turn.reservation, needed))
+        cost = self._cost(turn.owner, turn.request, needed)
+        extended = await self._limiter.extend(turn.reservation, needed, cost)
+        return replace(turn, reservation=extended)
+
+    def _cost(self, owner: str, request: ChatRequest, tokens: int) -> int:
+        """What so many `tokens` of prompt and answer may cost, in micro-dollars."""
+        answer = request.max_completion_tokens
+        if answer is None:
+            answer = self._sizes.expected(owner, request.model) * request.choices
+        return held_cost(self._compressor.options.prices, tokens, answer)
 
     def _outgoing(self, turn: Turn, call: Call) -> UpstreamRequest:
         headers, body = call.forwarded, turn.request.raw

@@ -40,7 +40,7 @@ def receipt(
             "recall": round(prompt.latency_seconds, 6),
             "total": round(finished - turn.started, 6),
         },
-        "money_usd": _money(turn, completion, completion_tokens, prices),
+        "money_usd": money_of(turn, completion, completion_tokens, prices),
         "usage": completion.usage,
     }
 
@@ -53,7 +53,7 @@ def cached_tokens(usage: Mapping[str, Any] | None) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _money(
+def money_of(
     turn: Turn, completion: Completion, completion_tokens: int, prices: Prices | None
 ) -> dict[str, float | None] | None:
     """Dollars, net of the upstream's discount for cached tokens and of the ranking's cost.

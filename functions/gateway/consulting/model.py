@@ -6,13 +6,16 @@ after it. An answer that is not valid is asked for once more, told why.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
 
+from gateway.accounts.usage import spent_micros
 from gateway.consulting.answers import InvalidAnswer
 from gateway.errors import Unavailable, UpstreamFailed
 from gateway.identity.base import Identity
+from gateway.limits.base import Spent
 from gateway.limits.limiter import Limiter
 from gateway.tokens.base import Tokenizer
 from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
@@ -28,16 +31,35 @@ Message = Mapping[str, str]
 Read = TypeVar("Read")
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Tokens, and micro-dollars for them; None where nobody knows the price."""
+
+    tokens: int = 0
+    micros: int | None = None
+
+    def __add__(self, more: "Paid") -> "Paid":
+        known = [one.micros for one in (self, more) if one.micros is not None]
+        return Paid(self.tokens + more.tokens, sum(known) if known else None)
+
+
 class Model:
-    """`name` is the upstream's name of the model that is asked."""
+    """`name` is the upstream's name of the model that is asked, `cost` the dollars for so many
+    tokens of prompt and of answer, where that is known."""
 
     def __init__(
-        self, upstream: Upstream, limiter: Limiter, tokenizer: Tokenizer, name: str
+        self,
+        upstream: Upstream,
+        limiter: Limiter,
+        tokenizer: Tokenizer,
+        name: str,
+        cost: Callable[[int, int], float] | None = None,
     ) -> None:
         self._upstream = upstream
         self._limiter = limiter
         self._tokenizer = tokenizer
         self._name = name
+        self._cost = cost
 
     @property
     def configured(self) -> bool:
@@ -50,7 +72,7 @@ class Model:
         """Raises `Unavailable` without a model, and where the caller is known to be refused."""
         if not self.configured:
             raise Unavailable("Set UPSTREAM_BASE: no model is configured.", code="no_model")
-        self._limiter.refuse_known(caller.subject, 0)
+        self._limiter.refuse_known(caller.subject, 0, caller.key)
 
     async def ask(
         self,
@@ -64,16 +86,20 @@ class Model:
         Raises `InvalidAnswer` where `read` did for two answers, `UpstreamFailed`,
         `UpstreamTimedOut`, and what the limiter raises.
         """
-        held = self._held(messages, answer_tokens)
-        reservation = await self._limiter.admit(caller.subject, held)
-        used = 0
+        held = self._held(caller, messages, answer_tokens)
+        reservation = await self._limiter.admit(
+            caller.subject, held.tokens, caller.key, held.micros or 0
+        )
+        used = Paid()
         try:
             for attempt in range(TRIES):
                 if attempt:
-                    more = used + self._held(messages, answer_tokens)
-                    reservation = await self._limiter.extend(reservation, more)
-                text, tokens = await self._answer(messages, answer_tokens)
-                used += tokens
+                    more = used + self._held(caller, messages, answer_tokens)
+                    reservation = await self._limiter.extend(
+                        reservation, more.tokens, more.micros or 0
+                    )
+                text, paid = await self._answer(messages, answer_tokens)
+                used += paid
                 try:
                     return read(text)
                 except InvalidAnswer as invalid:
@@ -82,19 +108,27 @@ class Model:
                     messages = [*messages, said("assistant", text), said("user", reason)]
             raise last
         finally:
-            await asyncio.shield(asyncio.ensure_future(self._limiter.settle(reservation, used)))
+            spent = Spent(cost=used.micros)
+            settling = self._limiter.settle(reservation, used.tokens, spent)
+            await asyncio.shield(asyncio.ensure_future(settling))
 
-    def _held(self, messages: Sequence[Message], answer_tokens: int) -> int:
+    def _held(self, caller: Identity, messages: Sequence[Message], answer_tokens: int) -> "Paid":
         """What to reserve: no guess at the answer makes a request too large."""
-        sure, limit = self._tokens(messages), self._limiter.limits.tokens_per_minute
+        sure = self._tokens(messages)
+        limit = self._limiter.tokens_per_minute(caller.subject, caller.key)
         room = max(0, limit - sure) if limit else answer_tokens
-        return sure + min(answer_tokens, room)
+        answer = min(answer_tokens, room)
+        return self._paid(sure, answer, sure + answer)
+
+    def _paid(self, prompt: int, answer: int, total: int) -> "Paid":
+        micros = None if self._cost is None else spent_micros(self._cost(prompt, answer))
+        return Paid(total, micros)
 
     def _tokens(self, messages: Sequence[Message]) -> int:
         return sum(MESSAGE_TOKENS + self.count(one["content"]) for one in messages)
 
-    async def _answer(self, messages: Sequence[Message], answer_tokens: int) -> tuple[str, int]:
-        """The answer's text, and the tokens that it cost."""
+    async def _answer(self, messages: Sequence[Message], answer_tokens: int) -> tuple[str, "Paid"]:
+        """The answer's text, and what it cost."""
         body = {
             "model": self._name,
             "messages": list(messages),
@@ -110,8 +144,10 @@ class Model:
         if response.status != 200:
             raise UpstreamFailed(f"The upstream answered with status {response.status}.")
         text = _text(whole)
-        counted = self._tokens(messages) + self.count(text)
-        return text, _total_tokens(whole) or counted
+        prompt, answer = self._tokens(messages), self.count(text)
+        told = _told_tokens(whole, "prompt_tokens"), _told_tokens(whole, "completion_tokens")
+        total = _told_tokens(whole, "total_tokens") or prompt + answer
+        return text, self._paid(told[0] or prompt, told[1] or answer, total)
 
 
 def said(role: str, content: str) -> dict[str, str]:
@@ -140,7 +176,7 @@ def _text(completion: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _total_tokens(completion: Any) -> int | None:
+def _told_tokens(completion: Any, name: str) -> int | None:
     usage = completion.get("usage")
-    total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return total if isinstance(total, int) and not isinstance(total, bool) and total > 0 else None
+    told = usage.get(name) if isinstance(usage, dict) else None
+    return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gateway.accounts.flags import Flags
+from gateway.accounts.key import ALL_SCOPES, Key, Scope
 from gateway.accounts.workspace import PERSONAL, Role, digest, missing, owner_of
 from gateway.accounts.workspaces import Workspaces
 from gateway.errors import Forbidden, Unauthenticated
@@ -15,13 +16,19 @@ class Identity:
     """`subject` (`google:<sub>`, `key:<name>`) is what limits count, `owner` whose memory it is.
 
     `workspace` is the id of the shared workspace that this memory is of. `scopes` are what the
-    credential is good for; None is all that the person may.
+    credential is good for; `key` is the one that was made through the API, if it is one of those.
     """
 
     subject: str
     owner: str
     workspace: str = PERSONAL
-    scopes: frozenset[str] | None = None
+    scopes: frozenset[Scope] = ALL_SCOPES
+    key: Key | None = None
+
+    @property
+    def bound(self) -> bool:
+        """To the workspace of its credential, and to no other."""
+        return self.key is not None or self.workspace != PERSONAL
 
     def own_key(self, idempotency_key: str | None) -> str | None:
         """The key as this caller's alone: in a shared memory two members may choose the same."""
@@ -69,9 +76,11 @@ class Authenticator:
         than `needs`.
         """
         wanted = workspace or identity.workspace
-        if identity.workspace != PERSONAL and wanted != identity.workspace:
+        if wanted == identity.owner:
+            wanted = identity.workspace
+        if identity.bound and wanted != identity.workspace:
             raise missing()
-        if wanted in {PERSONAL, identity.owner}:
+        if wanted == PERSONAL:
             return identity
         await self._workspaces.find(wanted, identity.subject, needs)
         return replace(identity, owner=owner_of(wanted), workspace=wanted)

@@ -4,9 +4,42 @@ https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from gateway.limits.budgets import Budget, warning
 from gateway.limits.window import Dimension, Usage
+
+WARNING_HEADER = "x-budget-warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one counted document stands: an identity's first, then that of its key."""
+
+    per_minute: Mapping[Dimension, int]
+    usage: Usage
+    budgets: tuple[Budget, ...] = ()
+
+
+def standing_headers(
+    standings: Sequence[Standing], now: float, warning_share: float
+) -> dict[str, str]:
+    """Of two limits the one with less left is told; budgets nearly spent, and whose they are."""
+    headers: dict[str, str] = {}
+    for one in standings:
+        told = rate_limit_headers(one.per_minute, one.usage, now)
+        for dimension in one.per_minute:
+            if _remaining(told, dimension) < _remaining(headers, dimension):
+                headers |= {name: told[name] for name in told if name.endswith(dimension)}
+    warnings = [warning(one.budgets, one.usage, now, warning_share) for one in standings]
+    if any(warnings):
+        headers[WARNING_HEADER] = ", ".join(filter(None, warnings))
+    return headers
+
+
+def _remaining(headers: Mapping[str, str], dimension: Dimension) -> float:
+    return float(headers.get(f"x-ratelimit-remaining-{dimension}", math.inf))
 
 
 def rate_limit_headers(

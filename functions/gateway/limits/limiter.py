@@ -6,23 +6,24 @@ its units back, and what the window then held is remembered: until enough of it 
 that cannot fit are refused from memory and cost no write.
 """
 
-import base64
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from random import Random
 from typing import Literal
 
 import orjson
 
+from gateway.accounts.key import Key
 from gateway.documents.base import Add, Documents, StoreUnavailable
-from gateway.errors import RateLimited, TooLarge, Unavailable
-from gateway.limits.base import Counters, Limits, Reservation
+from gateway.errors import RateLimited, Unavailable
+from gateway.limits.base import NOTHING, Counters, Limits, Reservation, Spent
 from gateway.limits.fallback import LocalCounters
-from gateway.limits.headers import rate_limit_headers
+from gateway.limits.grants import Grant, Grants, key_name, refuse_impossible, subject_name
+from gateway.limits.headers import Standing, standing_headers
+from gateway.limits.history import History
 from gateway.limits.merged import MergedCounters
+from gateway.limits.overrides import Overrides
 from gateway.limits.quota import Quota, path_of
 from gateway.limits.recent import Recent
 from gateway.limits.refusal import Refusal
@@ -49,6 +50,7 @@ class Limiter:
         limits: Limits,
         failure: Literal["closed", "open"],
         randomness: Random,
+        overrides: Overrides | None = None,
     ) -> None:
         self.limits = limits
         self.fail_opens = 0
@@ -60,23 +62,41 @@ class Limiter:
         self._randomness = randomness
         self._fallback = LocalCounters()
         self._refused: Recent[Usage] = Recent(REFUSED_KEPT)
+        self.history = History(documents, clock)
+        self._grants = Grants(limits, overrides, self.history)
 
-    def refuse_known(self, subject: str, tokens: int) -> None:
+    def tokens_per_minute(self, subject: str, key: Key | None = None) -> int:
+        """The least that the caller is known to be limited to; 0 is unlimited."""
+        grants = self._grants.known(subject, key, self._clock())
+        return min((n for grant in grants if (n := grant.limits.tokens_per_minute)), default=0)
+
+    async def granted(self, subject: str) -> Grant:
+        """What the identity may use, and what of this month it used before today."""
+        return (await self._grants.of(subject, None, self._clock()))[0]
+
+    def refuse_known(
+        self, subject: str, tokens: int, key: Key | None = None, cost: int = 0
+    ) -> None:
         """Raise as `admit` would where this process knows already; costs nothing."""
-        self._refuse_impossible(tokens)
+        now = self._clock()
+        grants = self._grants.known(subject, key, now)
+        refuse_impossible(grants, tokens)
         if self._refused:
-            now = self._clock()
-            self._refuse_remembered(self._quotas(subject, tokens, now), now)
+            self._refuse_remembered(self._quotas(grants, tokens, cost, now), now)
 
-    async def admit(self, subject: str, tokens: int) -> Reservation:
+    async def admit(
+        self, subject: str, tokens: int, key: Key | None = None, cost: int = 0
+    ) -> Reservation:
         """Count one request of `tokens` estimated tokens, and let it pass.
 
-        Raises `TooLarge` for what could never pass, `RateLimited` with the true wait, and
+        It may `cost` so many micro-dollars; with a `key` that has limits of its own, they count
+        too. Raises `TooLarge` for what could never pass, `RateLimited` with the true wait, and
         `Unavailable` when the store is away and the limiter fails closed.
         """
-        self._refuse_impossible(tokens)
         now = self._clock()
-        quotas = self._quotas(subject, tokens, now)
+        grants = await self._granted(subject, key, now)
+        refuse_impossible(grants, tokens)
+        quotas = self._quotas(grants, tokens, cost, now)
         self._refuse_remembered(quotas, now)
         counters, usages = await self._count(quotas, now)
         if refusals := _refusals(quotas, usages, now, counted=True):
@@ -84,75 +104,92 @@ class Limiter:
             raise self._refused_now(quotas, usages, refusals, now)
         counted = counters is self._counters
         current().limiter = "admitted" if counted else "failed-open"
-        return Reservation(subject, tokens, now, counted, self.limits.per_subject(), usages[0])
+        return Reservation(
+            subject,
+            tokens,
+            now,
+            counted,
+            _standings(quotas, usages),
+            self.limits.warning_share,
+            cost,
+            key if len(grants) > 1 else None,
+        )
 
-    async def extend(self, reservation: Reservation, tokens: int) -> Reservation:
+    async def extend(self, reservation: Reservation, tokens: int, cost: int = 0) -> Reservation:
         """Hold `tokens` instead of fewer: the prompt turned out larger than its bound.
 
         Raises as `admit` does; the reservation itself then still stands.
         """
-        self._refuse_impossible(tokens)
+        now = self._clock()
+        grants = self._grants.known(reservation.subject, reservation.key, now)
+        refuse_impossible(grants, tokens)
+        dearer = max(cost, reservation.cost)
         if tokens <= reservation.tokens or not reservation.counted:
             return replace(reservation, tokens=max(tokens, reservation.tokens))
-        now, more = self._clock(), tokens - reservation.tokens
-        quota = Quota(
-            _subject_name(reservation.subject),
-            {"requests": 0, "tokens": more},
-            {"tokens": self.limits.tokens_per_minute},
-            self.limits.daily_token_budget,
-            {SUBJECT: reservation.subject},
-        )
-        counters, usages = await self._count([quota], now)
-        if refusals := _refusals([quota], usages, now, counted=True):
-            await self._give_back(counters, [quota], now)
-            raise self._error(_longest(refusals), None, now)
+        more, further = tokens - reservation.tokens, dearer - reservation.cost
+        quotas = [grant.rest(more, further) for grant in grants]
+        counters, usages = await self._count(quotas, now)
+        if refusals := _refusals(quotas, usages, now, counted=True):
+            await self._give_back(counters, quotas, now)
+            raise self._error(_longest(refusals), (), now)
         if counters is not self._counters:
             return reservation  # the settlement corrects what the store holds
-        return replace(reservation, tokens=tokens)
+        return replace(reservation, tokens=tokens, cost=dearer)
 
-    def settlement(self, reservation: Reservation, tokens_used: int) -> Add | None:
-        """The write that corrects the reserved tokens to those used, for the turn's own commit.
+    def settlement(
+        self, reservation: Reservation, tokens_used: int, spent: Spent = NOTHING
+    ) -> list[Add]:
+        """The writes that correct what is reserved to what was used, for the turn's own commit:
+        one, and one more for a key with limits of its own. What was `spent` rides along.
 
         With no tokens used, as after an upstream's error, they all return; the request never does.
         """
-        reserved = reservation.tokens if reservation.counted else 0
-        part = settlement_at(self._clock(), reservation.admitted_at, reserved, tokens_used)
+        tokens, cost = reservation.tokens, reservation.cost
+        if not reservation.counted:
+            tokens = cost = 0
+        part = settlement_at(
+            self._clock(), reservation.admitted_at, tokens, tokens_used, spent.totals(cost)
+        )
         if part is None:
-            return None
-        name = _subject_name(reservation.subject)
-        if tokens_used < reserved:
-            self._refused.forget(name)  # there is room again that memory does not know of
-        labels = {SUBJECT: reservation.subject}  # this may be the first of a day
-        return Add(path_of(part.day, name), part.amounts, expires_at=part.expires_at, labels=labels)
+            return []
+        names = [subject_name(reservation.subject)]
+        if reservation.key is not None:
+            names.append(key_name(reservation.key))
+        if tokens_used < tokens or (spent.cost or 0) < cost:
+            for name in names:
+                self._refused.forget(name)  # there is room again that memory does not know of
+        labels: tuple[dict[str, str], ...] = (
+            {SUBJECT: reservation.subject},
+            {},
+        )  # this may be the first write of a day
+        return [
+            Add(path_of(part.day, name), part.amounts, expires_at=part.expires_at, labels=whose)
+            for name, whose in zip(names, labels, strict=False)
+        ]
 
-    async def settle(self, reservation: Reservation, tokens_used: int) -> None:
+    async def settle(
+        self, reservation: Reservation, tokens_used: int, spent: Spent = NOTHING
+    ) -> None:
         """Commit the settlement alone. A store that is away is counted in `lost_writes`."""
-        write = self.settlement(reservation, tokens_used)
-        if write is None:
+        writes = self.settlement(reservation, tokens_used, spent)
+        if not writes:
             return
         try:
-            await self._documents.commit(write)
+            await self._documents.commit(*writes)
         except StoreUnavailable:
             self.lost_writes += 1
 
-    def _refuse_impossible(self, tokens: int) -> None:
-        limit = self.limits.tokens_per_minute
-        if limit and tokens > limit:
-            raise TooLarge(
-                f"Request too large on tokens per min (TPM): Limit {limit}, Requested {tokens}."
-                " The input or output tokens must be reduced in order to run successfully."
-            )
+    async def _granted(self, subject: str, key: Key | None, now: float) -> list[Grant]:
+        """What is known while the store is away: the count that follows says what that means."""
+        try:
+            return await self._grants.of(subject, key, now)
+        except StoreUnavailable:
+            return self._grants.known(subject, key, now)
 
-    def _quotas(self, subject: str, tokens: int, now: float) -> list[Quota]:
-        own = Quota(
-            _subject_name(subject),
-            {"requests": 1, "tokens": tokens},
-            self.limits.per_subject(),
-            self.limits.daily_token_budget,
-            {SUBJECT: subject},
-        )
+    def _quotas(self, grants: Sequence[Grant], tokens: int, cost: int, now: float) -> list[Quota]:
+        own = [grant.quota(tokens, cost) for grant in grants]
         shards = self._shards()
-        return [own, self._pick(shards, now)] if shards else [own]
+        return [*own, self._pick(shards, now)] if shards else own
 
     def _shards(self) -> list[Quota]:
         granted = self.limits.per_shard() if self.limits.global_requests_per_minute else []
@@ -186,7 +223,10 @@ class Limiter:
             return
         refusals = [each for quota in quotas for each in self._remembered_refusals(quota, now)]
         if refusals:
-            raise self._error(_longest(refusals), self._refused.get(quotas[0].name), now)
+            known = ((quota, self._refused.get(quota.name)) for quota in quotas)
+            found = [(quota, usage) for quota, usage in known if usage]
+            standings = _standings([quota for quota, _ in found], [usage for _, usage in found])
+            raise self._error(_longest(refusals), standings, now)
 
     async def _count(self, quotas: Sequence[Quota], now: float) -> tuple[Counters, list[Usage]]:
         try:
@@ -228,7 +268,7 @@ class Limiter:
                 standing += [self._with_any_shard(refusal, now) for refusal in found]
         if not standing:  # what stood in the way was refused and given back itself meanwhile
             standing = [replace(refusal, wait_seconds=0.0) for refusal in refusals]
-        return self._error(_longest(standing), usages[0], now)
+        return self._error(_longest(standing), _standings(quotas, usages), now)
 
     def _with_any_shard(self, refusal: Refusal, now: float) -> Refusal:
         if refusal.kind != "service":
@@ -236,9 +276,8 @@ class Limiter:
         soonest = min(self._remembered_wait(shard, now) for shard in self._shards())
         return replace(refusal, wait_seconds=soonest)
 
-    def _error(self, refusal: Refusal, usage: Usage | None, now: float) -> RateLimited:
-        per_minute = self.limits.per_subject()
-        return refusal.error(rate_limit_headers(per_minute, usage, now) if usage else {})
+    def _error(self, refusal: Refusal, standings: Sequence[Standing], now: float) -> RateLimited:
+        return refusal.error(standing_headers(standings, now, self.limits.warning_share))
 
 
 async def _commit(
@@ -262,7 +301,10 @@ def _longest(refusals: Sequence[Refusal]) -> Refusal:
     return max(refusals, key=lambda refusal: refusal.wait_seconds)
 
 
-@lru_cache(maxsize=2048)  # asked three times a request
-def _subject_name(subject: str) -> str:
-    digest = base64.b32encode(hashlib.sha256(subject.encode()).digest())
-    return f"subjects/{digest.decode().rstrip('=').lower()}"
+def _standings(quotas: Sequence[Quota], usages: Sequence[Usage]) -> tuple[Standing, ...]:
+    """Those of the caller; what the whole service uses is not told."""
+    return tuple(
+        Standing(quota.per_minute, usage, quota.budgets)
+        for quota, usage in zip(quotas, usages, strict=True)
+        if not quota.of_service
+    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.errors import RateLimited
+from gateway.limits.budgets import SAID, Budget
 from gateway.limits.headers import duration
 
 UNITS = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
@@ -11,11 +12,15 @@ UNITS = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """`of_key`: a limit of the API key's own stands in the way, not one of its person's."""
+
     kind: Literal["requests", "tokens", "service", "budget"]
     limit: int
     used: int
     requested: int
     wait_seconds: float
+    budget: Budget | None = None
+    of_key: bool = False
 
     def error(self, headers: dict[str, str]) -> RateLimited:
         return RateLimited(
@@ -27,10 +32,16 @@ class Refusal:
         )
 
     def _message(self) -> str:
-        sums = f"Limit {self.limit}, Used {self.used}, Requested {self.requested}."
         again = f"Please try again in {duration(max(1, self.wait_seconds))}."
-        if self.kind == "budget":
-            return f"You exceeded your daily token budget: {sums} {again}"
+        whose = " of this API key" if self.of_key else ""
+        if self.budget:
+            return f"You exceeded your {SAID[self.budget.name]}{whose}: {self._sums()} {again}"
         if self.kind == "service":  # a shard's sums would mislead, and others' use is theirs
             return f"Rate limit reached for the whole service on {UNITS['requests']}. {again}"
-        return f"Rate limit reached on {UNITS[self.kind]}: {sums} {again}"
+        return f"Rate limit reached on {UNITS[self.kind]}{whose}: {self._sums()} {again}"
+
+    def _sums(self) -> str:
+        text = self.budget.text if self.budget else str
+        return (
+            f"Limit {text(self.limit)}, Used {text(self.used)}, Requested {text(self.requested)}."
+        )

@@ -1,4 +1,4 @@
-"""What is left of a day's limits: each subject's requests and tokens in `usage`, then nothing.
+"""What is left of a day's limits: the totals of each subject and key in `usage`, then nothing.
 
 `usage/{day}` itself holds the sums over all of them, written with the day's last page. A day is
 rolled up once no settlement can reach it any more, and deleted when no window can. How far both
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from gateway.accounts.usage import Totals
 from gateway.documents.base import Document, Documents, Set, Write
 from gateway.limits.window import DAY_SECONDS, DAYS_KEPT, SUBJECT, bucket_at, day_name, day_of
 
@@ -18,6 +19,7 @@ USAGE_DAYS_KEPT = 400  # by name; a day's sums stay
 LOOKBACK_DAYS = 31  # of the first run
 SETTLED_SECONDS = 3600.0  # after midnight; longer than any stream
 PAGE = 50  # a day's document may take 150 KB
+ROOMS = ("subjects", "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """The last days seen to, and within the next one the last subject rolled up.
+    """The last days seen to, and within the next one the last document rolled up, of `room`.
 
     `sums` are those of its subjects up to there.
     """
@@ -38,6 +40,7 @@ class _Progress:
     rolled: int
     cleared: int
     after: str | None = None
+    room: str = ROOMS[0]
     sums: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -78,33 +81,37 @@ class Rollup:
             first = self._today - LOOKBACK_DAYS - 1
             return _Progress(first, first)
         fields = found.fields
-        sums = fields.get("sums", {})  # the first ones were written without
-        return _Progress(fields["rolled"], fields["cleared"], fields["after"], sums)
+        room = fields.get("room", ROOMS[0])  # earlier versions knew one, and no sums
+        sums = fields.get("sums", {})
+        return _Progress(fields["rolled"], fields["cleared"], fields["after"], room, sums)
 
     async def _rolled_up(self, progress: _Progress) -> _Progress:
-        """One page of the day's subjects further."""
-        day = day_name(progress.rolled + 1)
-        page = await self._documents.list(
-            f"limits/{day}/subjects", after=progress.after, limit=PAGE
-        )
-        used = [document for document in page if _was_used(document)]
-        self._subjects += len(used)
-        sums = _sums(progress.sums, used)
+        """One page of the day's documents further; its keys come after its subjects."""
+        day, room = day_name(progress.rolled + 1), progress.room
+        page = await self._documents.list(f"limits/{day}/{room}", after=progress.after, limit=PAGE)
+        used = [document for document in page if Totals.of(document.fields)]
+        if room == ROOMS[0]:
+            self._subjects += len(used)
+            progress = replace(progress, sums=_sums(progress.sums, used))
         expires_at = float((progress.rolled + 2 + USAGE_DAYS_KEPT) * DAY_SECONDS)
-        writes = [_usage(day, document, expires_at) for document in used]
+        writes = [_usage(f"{day}/{room}", document, expires_at) for document in used]
         if len(page) == PAGE:
-            progress = replace(progress, after=page[-1].id, sums=sums)
-            return await self._saved(progress, writes)
-        if sums:
-            writes.append(Set(f"usage/{day}", {"schema": 1, **sums}))
+            return await self._saved(replace(progress, after=page[-1].id), writes)
+        if room != ROOMS[-1]:
+            return await self._saved(replace(progress, after=None, room=ROOMS[-1]), writes)
+        if progress.sums:
+            writes.append(Set(f"usage/{day}", {"schema": 1, **progress.sums}))
         await self._forget(day_name(progress.rolled + 1 - USAGE_DAYS_KEPT))
-        progress = replace(progress, rolled=progress.rolled + 1, after=None, sums={})
-        return await self._saved(progress, writes)
+        next_day = _Progress(progress.rolled + 1, progress.cleared)
+        return await self._saved(next_day, writes)
 
     async def _forget(self, day: str) -> None:
         """Who used what on a day long past, where the store did not delete it by itself."""
-        while not self._dry_run and await self._documents.delete_tree(f"usage/{day}/subjects"):
-            pass
+        if self._dry_run:
+            return
+        for room in ROOMS:
+            while await self._documents.delete_tree(f"usage/{day}/{room}"):
+                pass
 
     async def _cleared(self, progress: _Progress) -> _Progress:
         """One page of the day's documents fewer, or on to the next day."""
@@ -118,7 +125,7 @@ class Rollup:
 
     async def _count(self, path: str) -> int:
         count = 0
-        for collection in ("subjects", "global"):
+        for collection in (*ROOMS, "global"):
             page = await self._documents.list(f"{path}/{collection}", limit=PAGE)
             count += len(page)
             while len(page) == PAGE:
@@ -135,24 +142,15 @@ class Rollup:
         return progress
 
 
-def _was_used(document: Document) -> bool:
-    """Not of one whose every request was refused and given back."""
-    return any(_totals(document).values())
-
-
-def _usage(day: str, document: Document, expires_at: float) -> Write:
+def _usage(place: str, document: Document, expires_at: float) -> Write:
     named = {name: document.fields[name] for name in (SUBJECT,) if name in document.fields}
-    fields = {"schema": 1, **named, **_totals(document)}
-    return Set(f"usage/{day}/subjects/{document.id}", fields, expires_at)
+    fields = {"schema": 1, **named, **Totals.of(document.fields).packed()}
+    return Set(f"usage/{place}/{document.id}", fields, expires_at)
 
 
 def _sums(before: Mapping[str, int], used: Sequence[Document]) -> dict[str, int]:
     """`identities` beside the totals; empty for a day that nobody used."""
     sums = Counter(before)
     for document in used:
-        sums.update({"identities": 1, **_totals(document)})
+        sums.update({"identities": 1, **Totals.of(document.fields).packed()})
     return dict(sums)
-
-
-def _totals(document: Document) -> dict[str, int]:
-    return {name: int(document.fields.get(name, 0)) for name in ("requests", "tokens")}

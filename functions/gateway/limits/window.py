@@ -1,9 +1,10 @@
 """Sliding-window arithmetic over five-second buckets. Pure: the clock is passed, no store known.
 
 One document per UTC day holds, for each bucket of the day, `r<bucket>` requests and `t<bucket>`
-tokens, and the day's totals `requests` and `tokens`. The window is the current bucket and the
-twelve before it. The oldest counts whole, so the window covers the last 60 seconds and up to five
-more: never over the limit, at the price of a unit leaving up to five seconds late.
+tokens, and the day's totals, as accounts/usage.py names them: `requests`, `tokens`, `cost` in
+micro-dollars and more. The window is the current bucket and the twelve before it. The oldest counts
+whole, so the window covers the last 60 seconds and up to five more: never over the limit, at the
+price of a unit leaving up to five seconds late.
 
 The bucket after the current one is read as well: a writer that is late or whose clock is behind, by
 up to five seconds, still sees everyone who was counted before it.
@@ -12,15 +13,18 @@ Buckets are numbered since the epoch here; only a field's name counts them withi
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Literal
 
 Dimension = Literal["requests", "tokens"]
+Total = Literal["tokens", "cost"]
+"""What a budget may be of; `cost` in micro-dollars."""
 Units = Mapping[Dimension, int]
 
 DIMENSIONS: tuple[Dimension, ...] = ("requests", "tokens")
+TOTALS: tuple[Total, ...] = ("tokens", "cost")
 BUCKET_SECONDS = 5
 BUCKETS_BEFORE = 12
 BUCKETS_AHEAD = 1
@@ -29,6 +33,8 @@ DAY_SECONDS = 86_400
 BUCKETS_PER_DAY = DAY_SECONDS // BUCKET_SECONDS
 DAYS_KEPT = 2
 SUBJECT = "subject"  # whose document it is, beside its counters
+LONGEST_MONTH_DAYS = 31  # from the first of a month on they lead into the next one
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +98,15 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One counted document as a write told it `at` a time: its window and the day's tokens."""
+    """One counted document as a write told it `at` a time: its window and the day's totals."""
 
     at: float
     minute: Mapping[Dimension, Contents]
-    day_tokens: float = 0
+    day: Mapping[Total, float] = field(default_factory=dict)
 
-    def tokens_today(self, now: float) -> float:
-        return self.day_tokens if day_of(bucket_at(self.at)) == day_of(bucket_at(now)) else 0
+    def today(self, total: Total, now: float) -> float:
+        same_day = day_of(bucket_at(self.at)) == day_of(bucket_at(now))
+        return self.day.get(total, 0) if same_day else 0
 
     def with_requests_clipped(self, limit: float) -> "Usage":
         requests = self.minute["requests"].clipped(limit)
@@ -123,15 +130,28 @@ def seconds_to_midnight(now: float) -> float:
     return DAY_SECONDS - now % DAY_SECONDS
 
 
+def first_of_month(day: int) -> int:
+    """The day that the month of `day` began with."""
+    return day - date.fromordinal(EPOCH_ORDINAL + day).day + 1
+
+
+def seconds_to_month_end(now: float) -> float:
+    """Until midnight before the first of the next month."""
+    first = first_of_month(day_of(bucket_at(now)))
+    following = first_of_month(first + LONGEST_MONTH_DAYS)
+    return following * DAY_SECONDS - now
+
+
 @lru_cache(maxsize=512)  # a window's and what is dropped, of two minutes
 def field_of(dimension: Dimension, bucket: int) -> str:
     return f"{dimension[0]}{bucket % BUCKETS_PER_DAY}"
 
 
-def amounts_at(now: float, units: Units) -> list[DayAmounts]:
+def amounts_at(now: float, units: Units, cost: int | None = None) -> list[DayAmounts]:
     """What counts `units` now and reads the window: today's document first.
 
-    Around midnight the window touches a second day, which is only read.
+    Around midnight the window touches a second day, which is only read. A `cost` counts for the day
+    alone; one of None is not even read.
     """
     current = bucket_at(now)
     today = day_of(current)
@@ -139,6 +159,8 @@ def amounts_at(now: float, units: Units) -> list[DayAmounts]:
     for dimension, count in units.items():
         for bucket, day, name in _fields_of(current, dimension):
             by_day.setdefault(day, {})[name] = count if bucket == current else 0
+    if cost is not None:
+        by_day[today]["cost"] = cost
     drop = _outdated(current, tuple(units))
     return [DayAmounts(day, by_day[day], drop if day == today else ()) for day in by_day]
 
@@ -147,23 +169,29 @@ def usage_from(now: float, answers: Mapping[int, Mapping[str, float]]) -> Usage:
     """The values after the increments of `amounts_at(now, ...)`, by day, put together again."""
     today = day_of(bucket_at(now))
     minute = {dimension: _contents(now, dimension, answers) for dimension in DIMENSIONS}
-    return Usage(now, minute, answers[today].get("tokens", 0))
+    return Usage(now, minute, {name: answers[today].get(name, 0) for name in TOTALS})
 
 
-def settlement_at(now: float, reserved_at: float, reserved: int, used: int) -> DayAmounts | None:
-    """What corrects `reserved` tokens to `used`.
+def settlement_at(
+    now: float,
+    reserved_at: float,
+    reserved: int,
+    used: int,
+    totals: Mapping[str, int] | None = None,
+) -> DayAmounts | None:
+    """What corrects `reserved` tokens to `used`, and adds `totals` to the day's.
 
     The rest is counted now, because a stream may outlive the window that reserved it. A surplus
     leaves the bucket it was reserved on; once that is out of the window, only the day is corrected.
     """
     owed = used - reserved
-    if owed == 0:
-        return None
     bucket = bucket_at(now if owed > 0 else reserved_at)
-    amounts: dict[str, float] = {"tokens": owed}
-    if bucket >= bucket_at(now) - BUCKETS_BEFORE:
-        amounts[field_of("tokens", bucket)] = owed
-    return DayAmounts(day_of(bucket), amounts)
+    amounts: dict[str, float] = {name: n for name, n in (totals or {}).items() if n}
+    if owed:
+        amounts["tokens"] = owed
+        if bucket >= bucket_at(now) - BUCKETS_BEFORE:
+            amounts[field_of("tokens", bucket)] = owed
+    return DayAmounts(day_of(bucket), amounts) if amounts else None
 
 
 def _leaves_at(bucket: int) -> int:

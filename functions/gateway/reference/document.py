@@ -122,11 +122,10 @@ class Composer:
         return responses
 
     def _errors(self, operation: Operation) -> set[int]:
-        """Who signs in may be refused, or meet a store that is away; readers change nothing."""
+        """Who signs in may be refused, lack a scope, or meet a store that is away."""
         if operation.public:
             return set(operation.errors)
-        changing = () if operation.method == "GET" else (403,)
-        return {*operation.errors, *changing, 401, 404, 503}
+        return {*operation.errors, 401, 403, 404, 503}
 
 
 def _schemas(models: Sequence[type[BaseModel]], shapes: dict[str, Shape]) -> Json:

@@ -65,7 +65,7 @@ class ContextRoutes:
 
     async def context(self, request: Request) -> Response:
         caller = await caller_of(request, self._door, "reader")
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
         asked = validated(ContextRequest, body).asked(self._budget)
         answer = await self._context.build(caller.owner, asked)

@@ -129,7 +129,7 @@ class EntityRoutes:
 
     async def create(self, request: Request) -> Response:
         caller = await storer_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
         new = validated(NewEntity, body)
         statements = [one.given(f"statements[{i}]") for i, one in enumerate(new.statements)]
@@ -151,7 +151,7 @@ class EntityRoutes:
     async def edit(self, request: Request) -> Response:
         """The version it makes, as of when that begins to hold where it lies in the future."""
         caller = await caller_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
         patch = validated(EntityPatch, body)
         id = request.path_params["id"]
@@ -162,7 +162,7 @@ class EntityRoutes:
     async def delete(self, request: Request) -> Response:
         """Ends the entity and keeps its history; `history=erase` leaves nothing of either."""
         caller = await caller_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         id, version = request.path_params["id"], number_of(request, "version")
         if (history := request.query_params.get("history", "keep")) not in {"keep", "erase"}:
             raise BadRequest("'history' is keep or erase.", param="history")

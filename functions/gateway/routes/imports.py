@@ -52,7 +52,7 @@ class ImportRoutes:
         It costs a request and no tokens of the limits.
         """
         caller = await storer_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = Body(body_pieces(request, self._max_import_bytes))
         opening = await body.opening()
         content_type = request.headers.get("content-type", "")

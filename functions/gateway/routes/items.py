@@ -86,7 +86,7 @@ class ItemRoutes:
     async def store(self, request: Request) -> Response:
         """201 with the item. It costs a request and no tokens of the limits."""
         caller = await storer_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
         given = self._given(validated(NewItem, body))
         key = idempotency_key_of(request, caller)

@@ -110,7 +110,7 @@ class MemoryRoutes:
     async def store(self, request: Request) -> Response:
         """201 with the ids, in the order given. It costs a request and no tokens of the limits."""
         caller = await storer_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = parse_object(await read_body(request, self._max_body_bytes))
         given = [self._given(one, place) for place, one in _parsed(body, caller).items()]
         key = idempotency_key_of(request, caller)

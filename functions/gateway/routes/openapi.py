@@ -18,11 +18,14 @@ from starlette.routing import BaseRoute, Route
 from gateway.reference import descriptions
 from gateway.reference.document import Composer
 from gateway.reference.page import Page
+from gateway.routes.allowances import GivenBudgets, GivenLimits
 from gateway.routes.context import ContextRequest
 from gateway.routes.conversations import ConversationMessage
 from gateway.routes.entities import EntityPatch, GivenReplacement, GivenStatement, NewEntity
 from gateway.routes.flags import FlagsChange
+from gateway.routes.grants import IdentityLimits
 from gateway.routes.items import NewItem
+from gateway.routes.keys import KeyPatch, NewKey
 from gateway.routes.memory import Batch, GivenMessage
 from gateway.routes.messages import Patch
 from gateway.routes.orchestrated import OrchestratedRequest
@@ -37,12 +40,17 @@ BODIES: tuple[type[BaseModel], ...] = (
     ConversationMessage,
     EntityPatch,
     FlagsChange,
+    GivenBudgets,
+    GivenLimits,
     GivenMessage,
     GivenReplacement,
     GivenStatement,
+    IdentityLimits,
+    KeyPatch,
     MemberPatch,
     NewEntity,
     NewItem,
+    NewKey,
     NewMember,
     NewWorkspace,
     WorkspacePatch,

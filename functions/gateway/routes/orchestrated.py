@@ -90,7 +90,7 @@ class OrchestratedRoutes:
         caller = await caller_of(request, self._door, "reader")
         if not await self._flags.enabled("ENABLE_ORCHESTRATED_SEARCH", caller.owner):
             raise NotFound("Orchestrated search is turned off.", code="feature_disabled")
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
         asked = validated(OrchestratedRequest, body)
         found = await self._orchestration.find(

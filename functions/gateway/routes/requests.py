@@ -11,6 +11,7 @@ from gateway.accounts.workspace import Role
 from gateway.chat.pipeline import Call, MemoryMode
 from gateway.errors import BadRequest, Forbidden, TooLarge
 from gateway.identity.base import Authenticator, Identity
+from gateway.routes.scopes import check_scope
 from gateway.telemetry.record import current
 from gateway.telemetry.stages import stage
 
@@ -51,11 +52,15 @@ async def body_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
 
 
 async def person_of(request: Request, door: Authenticator) -> Identity:
-    """Who is calling, whatever the workspace: for what is about the person alone."""
+    """Who is calling, whatever the workspace: for what is about the person alone.
+
+    Raises `Forbidden` where the credential lacks the scope of this route.
+    """
     headers = request.headers
     with stage("identify"):
         found = await door.identify(headers.get("authorization"), headers.get("x-api-key"))
     current().identified(found.subject)
+    check_scope(request.method, request.scope["route"].path, found)
     return found
 
 

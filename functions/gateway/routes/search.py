@@ -97,7 +97,7 @@ class SearchRoutes:
     async def search(self, request: Request) -> Response:
         """It costs a request and no tokens of the limits."""
         caller = await caller_of(request, self._door, "reader")
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         asked = own(await self._asked(request), caller)
         wanted = validated(SearchRequest, asked).wanted()
         found = await self._search.find(caller.owner, wanted)
@@ -111,7 +111,7 @@ class SearchRoutes:
     async def rebuild(self, request: Request) -> Response:
         """It costs a request; a memory of many segments takes several calls, each from `next`."""
         caller = await caller_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         rebuilt = await self._rebuilding.rebuild(caller.owner, _after(request))
         return json_response(_rebuilt(rebuilt), headers=reservation.headers())
 

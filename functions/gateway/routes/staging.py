@@ -109,7 +109,7 @@ class StagingRoutes:
 
     async def commit(self, request: Request) -> Response:
         caller = await storer_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         given = validated(_SessionBody, await self._body(request, caller)).session_id
         commit = await self._staging.commit(caller.owner, checked_session(given, "session_id"))
         return json_response(commit.told(), headers=reservation.headers())
@@ -143,7 +143,7 @@ class StagingRoutes:
 
     async def revert(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         if not NUMBER.fullmatch(sequence := request.path_params["sequence"]):
             raise NotFound("No such commit.", code="commit_not_found")
         commit = await self._reversals.revert(caller.owner, int(sequence))

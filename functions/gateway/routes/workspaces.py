@@ -12,10 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.accounts.workspace import PERSONAL, WORKSPACE_ID, Role, Workspace, owner_of
+from gateway.accounts.workspace import (
+    PERSONAL,
+    WORKSPACE_ID,
+    Role,
+    Workspace,
+    missing,
+    owner_of,
+)
 from gateway.accounts.workspaces import Workspaces
 from gateway.chat.wire import parse_object
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, Forbidden
 from gateway.identity.base import Authenticator, Identity
 from gateway.limits.limiter import Limiter
 from gateway.portability.erasure import Erasure
@@ -92,8 +99,10 @@ class WorkspaceRoutes:
 
     async def create(self, request: Request) -> Response:
         """201; the caller is its owner. It costs a request and no tokens of the limits."""
-        caller = await person_of(request, self._door)
-        reservation = await self._limiter.admit(caller.subject, 0)
+        caller = await self._caller(request)
+        if caller.key is not None:
+            raise Forbidden("This API key is for its own workspace alone.", code="key_bound")
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         name = validated(NewWorkspace, await self._body(request, caller)).name
         key = idempotency_key_of(request, caller)
         made = await self._workspaces.create(caller.subject, name, key)
@@ -101,17 +110,17 @@ class WorkspaceRoutes:
 
     async def mine(self, request: Request) -> Response:
         """The first page begins with the personal one, which also tells who the caller is."""
-        caller = await person_of(request, self._door)
+        caller = await self._caller(request)
         limit, after = _page(request)
         shared, next = await self._workspaces.list(caller.subject, limit=limit, after=after)
-        told = [_summary(one, caller) for one in shared]
-        page = told if after else [_personal(caller), *told]
+        told = [_summary(one, caller) for one in shared if _reaches(caller, one.id)]
+        page = told if after or not _reaches(caller, PERSONAL) else [_personal(caller), *told]
         return json_response(
             {"object": "list", "data": page, "has_more": next is not None, "next": next}
         )
 
     async def read(self, request: Request) -> Response:
-        caller = await person_of(request, self._door)
+        caller = await self._caller(request)
         id = request.path_params["workspace"]
         if id == PERSONAL:
             return json_response(
@@ -120,7 +129,7 @@ class WorkspaceRoutes:
         return json_response(_told(await self._workspaces.find(id, caller.subject), caller))
 
     async def rename(self, request: Request) -> Response:
-        caller, id = await person_of(request, self._door), request.path_params["workspace"]
+        caller, id = await self._caller(request), request.path_params["workspace"]
         await self._workspaces.find(id, caller.subject, "owner")
         name = validated(WorkspacePatch, await self._body(request, caller)).name
         after = await self._workspaces.rename(id, caller.subject, name)
@@ -129,7 +138,7 @@ class WorkspaceRoutes:
     async def delete(self, request: Request) -> Response:
         """Its memory is erased while its owner can still ask for that again; then the workspace is
         gone, and what somebody stored between the two is erased after it."""
-        caller = await person_of(request, self._door)
+        caller = await self._caller(request)
         id = request.path_params["workspace"]
         await self._workspaces.find(id, caller.subject, "owner")
         erased = await self._erasure.erase(owner_of(id))
@@ -140,26 +149,33 @@ class WorkspaceRoutes:
 
     async def add(self, request: Request) -> Response:
         """201. Costs as `create` does, but nothing to who may not: that would be a write."""
-        caller = await person_of(request, self._door)
+        caller = await self._caller(request)
         await self._workspaces.find(request.path_params["workspace"], caller.subject, "owner")
-        reservation = await self._limiter.admit(caller.subject, 0)
+        reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         given = validated(NewMember, await self._body(request, caller))
         after = await self._set(request, caller, given.member, given.role, new=True)
         return json_response(_told(after, caller), 201, reservation.headers())
 
     async def change(self, request: Request) -> Response:
-        caller = await person_of(request, self._door)
+        caller = await self._caller(request)
         role = validated(MemberPatch, await self._body(request, caller)).role
         after = await self._set(request, caller, _named(request, caller), role, new=False)
         return json_response(_told(after, caller))
 
     async def remove(self, request: Request) -> Response:
         """Or to leave: `me` is the caller."""
-        caller = await person_of(request, self._door)
+        caller = await self._caller(request)
         id, member = request.path_params["workspace"], _named(request, caller)
         await self._workspaces.remove(id, caller.subject, member)
         told = {"id": member, "object": "workspace.member.deleted", "deleted": True}
         return json_response(told)
+
+    async def _caller(self, request: Request) -> Identity:
+        """Raises `NotFound` where a key made for one workspace asks for another."""
+        caller = await person_of(request, self._door)
+        if not _reaches(caller, request.path_params.get("workspace", caller.workspace)):
+            raise missing()
+        return caller
 
     async def _set(
         self, request: Request, caller: Identity, member: str, role: Role, *, new: bool
@@ -169,6 +185,10 @@ class WorkspaceRoutes:
 
     async def _body(self, request: Request, caller: Identity) -> dict[str, Any]:
         return own(parse_object(await read_body(request, self._max_body_bytes)), caller)
+
+
+def _reaches(caller: Identity, workspace: str) -> bool:
+    return caller.key is None or caller.workspace == workspace
 
 
 def _page(request: Request) -> tuple[int, str | None]:

@@ -14,6 +14,7 @@ from gateway.documents.sqlite import SqliteDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource, GoogleVerifier
 from gateway.identity.keys import KeyVerifier, parse_keys
+from gateway.identity.stored import StoredKeyVerifier
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.remote import RemoteOptions, RemoteRanker
 from gateway.retrieval.tier import Tier
@@ -73,10 +74,14 @@ def ranker_from(settings: Settings) -> LexicalRanker | RemoteRanker:
 
 
 def door_from(
-    settings: Settings, certificates: CertificateSource, workspaces: Workspaces, flags: Flags
+    settings: Settings,
+    certificates: CertificateSource,
+    workspaces: Workspaces,
+    stored: StoredKeyVerifier,
+    flags: Flags,
 ) -> Authenticator:
     keys = KeyVerifier(parse_keys(settings.api_keys.get_secret_value()))
     google = GoogleVerifier(
         settings.audiences, certificates, time.time, settings.google_hosted_domain or None
     )
-    return Authenticator([keys, google], workspaces, flags)
+    return Authenticator([keys, stored, google], workspaces, flags)

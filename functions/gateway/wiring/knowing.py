@@ -19,13 +19,20 @@ from gateway.routes.entities import EntityRoutes
 from gateway.routes.histories import HistoryRoutes
 from gateway.routes.orchestrated import OrchestratedRoutes
 from gateway.routes.staging import StagingRoutes
+from gateway.wiring import options
 from gateway.wiring.parts import Parts
 
 
 def knowing(parts: Parts) -> list[Route]:
     register = Register(parts.documents, parts.clock)
-    model = Model(parts.upstream, parts.limiter, parts.tokenizer, parts.settings.memory_model)
+    model = _model(parts)
     return [*_entities(parts, register, model), *_contexts(parts, register, model)]
+
+
+def _model(parts: Parts) -> Model:
+    prices, named = options.prices(parts.settings), parts.settings.memory_model
+    cost = None if prices is None else lambda prompt, answer: prices.cost(prompt, 0, answer)
+    return Model(parts.upstream, parts.limiter, parts.tokenizer, named, cost)
 
 
 def _entities(parts: Parts, register: Register, model: Model) -> list[Route]:

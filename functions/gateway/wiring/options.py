@@ -29,6 +29,10 @@ def limits(settings: Settings) -> Limits:
         global_requests_per_minute=settings.global_requests_per_minute,
         global_shards=_shards(settings),
         daily_token_budget=settings.daily_token_budget,
+        monthly_token_budget=settings.monthly_token_budget,
+        daily_cost_budget_usd=settings.daily_cost_budget_usd,
+        monthly_cost_budget_usd=settings.monthly_cost_budget_usd,
+        warning_share=settings.budget_warning_share,
     )
 
 
@@ -44,11 +48,11 @@ def compression(settings: Settings) -> CompressionOptions:
         compress_above_tokens=settings.memory_compress_above_tokens,
         scope=settings.memory_scope,
         top_k=settings.top_k,
-        prices=_prices(settings),
+        prices=prices(settings),
     )
 
 
-def _prices(settings: Settings) -> Prices | None:
+def prices(settings: Settings) -> Prices | None:
     """Money is stated only where the price list is known; an unpriced cache gives no discount."""
     if not settings.price_prompt_per_million:
         return None

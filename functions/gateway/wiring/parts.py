@@ -8,11 +8,14 @@ from random import Random
 import httpx
 
 from gateway.accounts.flags import Flags
+from gateway.accounts.keys import Keys
 from gateway.accounts.workspaces import Workspaces
 from gateway.documents.metered import MeteredDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource
+from gateway.identity.stored import StoredKeyVerifier
 from gateway.limits.limiter import Limiter
+from gateway.limits.overrides import Overrides
 from gateway.memory.archived import Archived
 from gateway.memory.edits import Edits
 from gateway.memory.intake import Intake
@@ -46,6 +49,9 @@ class Parts:
     upstream: Upstream
     workspaces: Workspaces
     flags: Flags
+    keys: Keys
+    stored_keys: StoredKeyVerifier
+    overrides: Overrides
     certificates: CertificateSource
     door: Authenticator
     limiter: Limiter
@@ -84,6 +90,9 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     tokenizer = RsBpeTokenizer(settings.tokenizer)
     workspaces = Workspaces(documents, clock, randomness)
     flags = Flags(documents, time.monotonic, options.flags(settings))
+    keys = Keys(documents, clock, randomness)
+    stored_keys = StoredKeyVerifier(keys, clock)
+    overrides = Overrides(documents, clock, randomness)
     certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
@@ -97,10 +106,18 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         upstream=upstream_from(settings, client, tokenizer),
         workspaces=workspaces,
         flags=flags,
+        keys=keys,
+        stored_keys=stored_keys,
+        overrides=overrides,
         certificates=certificates,
-        door=door_from(settings, certificates, workspaces, flags),
+        door=door_from(settings, certificates, workspaces, stored_keys, flags),
         limiter=Limiter(
-            documents, clock, options.limits(settings), settings.limiter_failure, randomness
+            documents,
+            clock,
+            options.limits(settings),
+            settings.limiter_failure,
+            randomness,
+            overrides,
         ),
         log=MessageLog(documents, clock, randomness),
         cache=cache,

@@ -24,6 +24,7 @@ from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.openai import make_client
 from gateway.wiring import options
+from gateway.wiring.accounting import accounting
 from gateway.wiring.adapters import documents_from, upstream_from
 from gateway.wiring.administering import administering
 from gateway.wiring.conversing import conversing
@@ -80,6 +81,7 @@ def _routes(shared: Parts, watched: Instruments) -> list[Route]:
         *remembering(shared),
         *knowing(shared),
         *administering(shared, VERSION, checkup),
+        *accounting(shared),
         *_development(settings),
         *exposed(settings, watched),
     ]
