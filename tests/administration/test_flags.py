@@ -1,5 +1,7 @@
 """Flags over HTTP: what is switched off is off, for whom it is, and comes back."""
 
+from collections.abc import Mapping
+
 import httpx
 import pytest
 
@@ -12,8 +14,8 @@ MEMORY = "ENABLE_CONTEXT_MEMORY"
 LONG = "My dog is called Rex and he likes apples."
 
 
-async def switch(ops: Person, path: str = SERVICE, **flags: bool | None) -> Json:
-    answer: Json = (await ops.asks("PUT", path, {"flags": flags})).raise_for_status().json()
+async def switch(ops: Person, flags: Mapping[str, bool | None], path: str = SERVICE) -> Json:
+    answer: Json = (await ops.asks("PUT", path, {"flags": dict(flags)})).raise_for_status().json()
     return answer
 
 
@@ -34,14 +36,14 @@ async def test_the_settings_are_told_and_overridden_and_come_back(ops: Person) -
     told = await ops.gets(SERVICE)
     assert set(told["flags"]) == set(told["overrides"]) == set(FLAGS)
     assert (told["flags"][MEMORY], told["overrides"][MEMORY]) == (True, None)
-    told = await switch(ops, **{MEMORY: False})
+    told = await switch(ops, {MEMORY: False})
     assert (told["flags"][MEMORY], told["overrides"][MEMORY]) == (False, False)
     one = f"{SERVICE}/{ALICE}"
     assert (await ops.gets(one))["flags"][MEMORY] is False
-    told = await switch(ops, one, **{MEMORY: True})
+    told = await switch(ops, {MEMORY: True}, one)
     assert (told["flags"][MEMORY], told["overrides"][MEMORY]) == (True, True)
     assert (await ops.gets(SERVICE))["flags"][MEMORY] is False
-    assert (await switch(ops, **{MEMORY: None}))["flags"][MEMORY] is True
+    assert (await switch(ops, {MEMORY: None}))["flags"][MEMORY] is True
 
 
 async def test_a_memory_that_is_off_remembers_nothing_and_recalls_nothing(
@@ -49,7 +51,7 @@ async def test_a_memory_that_is_off_remembers_nothing_and_recalls_nothing(
 ) -> None:
     await alice.says(LONG)
     await bob.says(LONG)
-    await switch(ops, f"{SERVICE}/{ALICE}", **{MEMORY: False})
+    await switch(ops, {MEMORY: False}, f"{SERVICE}/{ALICE}")
     answer = await alice.says("What does my dog like?", session="t")
     assert answer.headers["x-memory-status"] == "off"
     assert "Rex" not in answer.text
@@ -61,7 +63,7 @@ async def test_a_memory_that_is_off_remembers_nothing_and_recalls_nothing(
         assert code_of(await alice.asks("POST", path, body)) == (403, "memory_disabled")
     assert "Rex" in (await bob.says("What does my dog like?", session="t")).text
     assert (await alice.asks("DELETE", "/v1/memory")).status_code == 200
-    await switch(ops, f"{SERVICE}/{ALICE}", **{MEMORY: None})
+    await switch(ops, {MEMORY: None}, f"{SERVICE}/{ALICE}")
     assert (await alice.says(LONG)).headers["x-memory-status"] != "off"
     assert (await alice.gets("/v1/sessions"))["data"]
 
@@ -71,7 +73,7 @@ async def test_compression_brings_in_no_memory_that_is_off(ops: Person, alice: P
     body = {"messages": [{"role": "user", "content": "What does my dog like?"}]}
     for off, lines in ((False, 1), (True, 0)):
         if off:
-            await switch(ops, **{MEMORY: False})
+            await switch(ops, {MEMORY: False})
         headers = {"x-memory": "read"}
         answer = (await alice.asks("POST", "/v1/compress", body, **headers)).json()
         assert answer["compression_skipped"] is False
@@ -90,7 +92,7 @@ async def test_what_stands_in_the_settings_is_where_it_begins(
 async def test_a_search_that_a_model_words_is_switched_for_one(
     ops: Person, alice: Person, bob: Person
 ) -> None:
-    await switch(ops, f"{SERVICE}/{ALICE}", ENABLE_ORCHESTRATED_SEARCH=False)
+    await switch(ops, {"ENABLE_ORCHESTRATED_SEARCH": False}, f"{SERVICE}/{ALICE}")
     body = {"conversation": "What does my dog like?"}
     path = "/v1/memory/orchestrated-search"
     assert code_of(await alice.asks("POST", path, body)) == (404, "feature_disabled")
@@ -101,7 +103,7 @@ async def test_a_shared_workspace_is_switched_by_its_id(
     ops: Person, alice: Person, client: httpx.AsyncClient
 ) -> None:
     made = (await alice.asks("POST", "/v1/workspaces", {"name": "Home"})).json()["id"]
-    await switch(ops, f"{SERVICE}/{made}", **{MEMORY: False})
+    await switch(ops, {MEMORY: False}, f"{SERVICE}/{made}")
     body = storing()["/v1/messages"]
     there = await alice.asks("POST", "/v1/messages", body, **{"x-workspace-id": made})
     assert code_of(there) == (403, "memory_disabled")

@@ -14,7 +14,7 @@ from gateway.accounts.audit import Entry
 from gateway.documents.base import Documents
 from gateway.documents.metered import MeteredDocuments, Operations
 from support.admins import ALICE, CANARY, Open, Person, built, code_of
-from support.outages import Unreliable
+from support.outages import Outcome, Unreliable
 
 Json = dict[str, Any]
 Method = tuple[str, str]
@@ -38,7 +38,7 @@ ASKED: Mapping[Method, tuple[str, Json | None, str]] = {
 SILENT: Mapping[Method, str] = {("GET", "/v1/admin/health"): "/v1/admin/health"}
 """Tells of nobody, and is asked again and again."""
 
-EVERY = {route: asked[0] for route, asked in ASKED.items()} | SILENT
+EVERY = {**{route: asked[0] for route, asked in ASKED.items()}, **SILENT}
 
 
 async def lines(documents: Documents) -> list[Entry]:
@@ -91,7 +91,8 @@ async def test_what_could_leave_no_line_did_not_happen(
     path, body, _ = ASKED[route]
     collections = ("audit", "flags", "holds", "ops", "usage")
     before = [await documents.list(one) for one in collections]
-    ops = Person(open_service(Unreliable(documents, *["refused"] * 99)), "ops")
+    refusing: list[Outcome] = ["refused"] * 99
+    ops = Person(open_service(Unreliable(documents, *refusing)), "ops")
     answer = await ops.asks(route[0], path, body)
     assert code_of(answer) == (503, "store_unavailable")
     assert [await documents.list(one) for one in collections] == before

@@ -179,9 +179,9 @@ async def test_an_owner_without_a_candidate_costs_no_segment(
     report = await sweep.run()
     assert report.tally.skipped == 1
     assert watched.segments_read() == 0
-    lease, limits, end = 1, 1, 1
+    lease, limits, audit, end = 1, 1, 1, 1
     owner, head, archive, requests, staging = 1, 1, 1, 1, 1
-    assert report.documents_read == lease + limits + end + (
+    assert report.documents_read == lease + limits + audit + end + (
         owner + head + archive + requests + staging
     )
 
