@@ -19,6 +19,7 @@ from gateway.errors import NotFound, RateLimited, Unauthenticated
 from gateway.identity.base import Authenticator, Identity
 from gateway.identity.stored import FRESH_SECONDS, GUESSES_PER_MINUTE, StoredKeyVerifier
 from limits.clock import Clock
+from support.flags import switched_on
 
 ALICE = "google:alice"
 SCOPES: frozenset[Scope] = frozenset({"chat", "memory:read"})

@@ -158,10 +158,8 @@ class Limiter:
         if tokens_used < tokens or (spent.cost or 0) < cost:
             for name in names:
                 self._refused.forget(name)  # there is room again that memory does not know of
-        labels: tuple[dict[str, str], ...] = (
-            {SUBJECT: reservation.subject},
-            {},
-        )  # this may be the first write of a day
+        # This may be the first write of a day.
+        labels: tuple[dict[str, str], ...] = ({SUBJECT: reservation.subject}, {})
         return [
             Add(path_of(part.day, name), part.amounts, expires_at=part.expires_at, labels=whose)
             for name, whose in zip(names, labels, strict=False)
