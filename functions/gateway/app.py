@@ -40,6 +40,8 @@ EXPOSED_HEADERS = (
     "x-memory-latency-ms",
     "x-memory-receipt",
     "x-memory-retriever",
+    "x-redactions",
+    "x-cache",
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",

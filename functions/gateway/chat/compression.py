@@ -3,6 +3,7 @@
 Knows the ranker's port and the memory, no upstream and no limits.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -44,6 +45,8 @@ from gateway.chat.wire import (
     text_of,
 )
 from gateway.memory.recall import Candidates, Recall, Scope
+from gateway.redaction.base import MARK
+from gateway.redaction.redactor import Redactor
 from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Question, Ranker, Ranking
 from gateway.retrieval.lexical import LexicalIndex
 from gateway.retrieval.selection import select
@@ -153,7 +156,7 @@ class Compressor:
         indexes = [*found.indexes, cut_index(conversation, layout, now)]
         indexes = [index for index in indexes if index.chunks]
         ranking = await self._ranked(conversation, layout, indexes, query)
-        lines = self._selected(layout, ranking)
+        lines = self._selected(layout, ranking, conversation.redactor)
         prompt = self._prompt(
             conversation, layout, before, render(lines) if lines else "", ranking.seconds
         )
@@ -164,7 +167,7 @@ class Compressor:
             layout={**prompt.layout, "remembered": len(lines)},
             retriever=ranking.retriever,
             segments_skipped=found.skipped,
-            upcoming=upcoming(conversation, now) if ranking.warms else (),
+            upcoming=upcoming(conversation, self._tokenizer, now) if ranking.warms else (),
         )
 
     def _tokens_before(self, conversation: Conversation, items: Sequence[Item]) -> int:
@@ -216,11 +219,11 @@ class Compressor:
         if not query:
             return Ranking((), "none; reason=no-question")
         owner, epoch = conversation.owner, conversation.loaded.owner.epoch
-        question = Question(query, indexes, owner, epoch, _InHand(layout))
+        question = Question(query, indexes, owner, epoch, _InHand(layout, conversation.redactor))
         return await self._ranker.rank(question)
 
-    def _selected(self, layout: Layout, ranking: Ranking) -> list[Line]:
-        in_hand, scale = _InHand(layout), ranking.scale
+    def _selected(self, layout: Layout, ranking: Ranking, redactor: Redactor) -> list[Line]:
+        in_hand, scale = _InHand(layout, redactor), ranking.scale
         passages = (passage for one in ranking.scored for passage in one.chunk.passages)
         selected = select(
             ranking.scored,
@@ -298,11 +301,21 @@ class Compressor:
 
 
 class _InHand:
-    """Whether the prompt holds a message already, the same words in another session included."""
+    """Whether the prompt holds a message already, the same words in another session included.
 
-    def __init__(self, layout: Layout) -> None:
+    What was stored redacted is compared with the prompt's words redacted.
+    """
+
+    def __init__(self, layout: Layout, redactor: Redactor) -> None:
         self._ids = {item.id for item in layout.kept if item.id}
         self._texts = {text_of(item.message).strip() for item in layout.kept}
+        self._redactor = redactor
 
     def __call__(self, passage: Passage) -> bool:
-        return passage.id in self._ids or passage.text.strip() in self._texts
+        if passage.id in self._ids or passage.text.strip() in self._texts:
+            return True
+        return MARK in passage.text and passage.text.strip() in self._redacted
+
+    @functools.cached_property
+    def _redacted(self) -> set[str]:
+        return {self._redactor.unlisted(text) for text in self._texts}

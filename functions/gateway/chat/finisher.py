@@ -93,6 +93,7 @@ class Finisher:
     async def _append(
         self, turn: Turn, completion: Completion, beside: Sequence[Write], interrupted: bool
     ) -> None:
+        await turn.redactor.read([one.text for one in completion.answers()])
         answered = answers(turn, completion, self._tokenizer, self._new_id, interrupted=interrupted)
         paid = receipt(
             turn,

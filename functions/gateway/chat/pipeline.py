@@ -23,9 +23,9 @@ from gateway.chat.replies import (
     replayed,
     turn_headers,
 )
-from gateway.chat.threads import Spoken, Threads, spoken
+from gateway.chat.threads import Spoken, Threads, aligned, spoken
 from gateway.chat.turn import Turn
-from gateway.chat.wire import ChatRequest, check_sizes
+from gateway.chat.wire import ChatRequest, check_sizes, text_of
 from gateway.errors import UpstreamFailed
 from gateway.identity.base import Identity
 from gateway.limits.base import Reservation
@@ -33,6 +33,8 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
 from gateway.memory.records import new_id
+from gateway.redaction.redaction import Redaction
+from gateway.redaction.redactor import Redactor
 from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
 
 MemoryMode = Literal["on", "read", "write", "off"]
@@ -71,7 +73,9 @@ class Pipeline:
         sizes: Sizes,
         clock: Callable[[], float],
         randomness: Random,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._limiter = limiter
         self._threads = threads
         self._compressor = compressor
@@ -99,7 +103,10 @@ class Pipeline:
             if isinstance(claim, StoredAnswer):
                 await self._limiter.settle(reservation, 0)
                 return replayed(claim)
-            turn = self._turn(caller, request, call, said, reservation, loaded, started, claim)
+            redactor = await self._redactor(caller, call, said, loaded)
+            turn = self._turn(
+                caller, request, call, said, reservation, loaded, started, redactor, claim
+            )
         except BaseException:
             await asyncio.shield(self._limiter.settle(reservation, 0))
             raise
@@ -161,6 +168,18 @@ class Pipeline:
         about = f"{call.mode} {call.session or ''} ".encode()
         return await self._claims.take(caller.owner, call.idempotency_key, about + request.raw)
 
+    async def _redactor(
+        self, caller: Identity, call: Call, said: Sequence[Spoken], loaded: Loaded
+    ) -> Redactor:
+        """With what is new in the request looked through."""
+        if call.mode == "off":
+            return Redactor(enabled=False)
+        redactor = await self._redaction.of(caller.owner)
+        if redactor.enabled:
+            new = aligned(said, loaded.head).new
+            await redactor.read([text_of(said[i].message) for i in new])
+        return redactor
+
     def _turn(
         self,
         caller: Identity,
@@ -170,6 +189,7 @@ class Pipeline:
         reservation: Reservation,
         loaded: Loaded,
         started: float,
+        redactor: Redactor,
         claim: Claim | None,
     ) -> Turn:
         bits = self._randomness.getrandbits
@@ -185,6 +205,7 @@ class Pipeline:
             key=new_id(started, bits, "k"),
             receipt_id=new_id(started, bits, "r"),
             writes=call.writes,
+            redactor=redactor,
             claim=claim,
         )
 
@@ -201,6 +222,7 @@ class Pipeline:
             turn.message_ids,
             turn.loaded,
             turn.started,
+            turn.redactor,
         )
         return replace(turn, prompt=await self._compressor.compress(conversation))
 

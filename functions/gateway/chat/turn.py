@@ -9,6 +9,7 @@ from gateway.chat.threads import Spoken
 from gateway.chat.wire import ChatRequest
 from gateway.limits.base import Reservation
 from gateway.memory.growth import Loaded
+from gateway.redaction.redactor import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +30,5 @@ class Turn:
     key: str
     receipt_id: str
     writes: bool
+    redactor: Redactor
     claim: Claim | None = None

@@ -47,8 +47,9 @@ def conversing(parts: Parts) -> list[Route]:
         sizes,
         clock,
         randomness,
+        parts.redaction,
     )
-    desk = CompressionDesk(parts.limiter, threads, compressor, clock, randomness)
+    desk = CompressionDesk(parts.limiter, threads, compressor, clock, randomness, parts.redaction)
     return [
         *chat_routes(parts.door, pipeline, desk, settings.max_body_bytes),
         *Models(parts.door, Catalogue(parts.upstream, parts.documents, clock)).routes(),
