@@ -197,10 +197,11 @@ class Compressor:
         """Whether the prefix that the upstream has cached for this session outweighs the cut."""
         usage, fixed = conversation.loaded.head.usage, conversation.fixed_tokens
         cached = int(usage.get("cached_tokens") or 0)
-        if self.options.prices is None or not cached or not layout.cut or usage.get("cut"):
+        prices = self._prices(conversation)
+        if prices is None or not cached or not layout.cut or usage.get("cut"):
             return False
         return not cut_pays(
-            self.options.prices,
+            prices,
             whole=Billed(fixed + sum(item.tokens for item in items), cached),
             window=Billed(fixed + layout.tokens, fixed + leading_tokens(layout)),
             block=self.options.token_budget,
@@ -249,6 +250,7 @@ class Compressor:
         messages = with_block([item.message for item in layout.kept], block)
         added = count_message({"role": "user", "content": block}, self._tokenizer) if block else 0
         after = conversation.fixed_tokens + layout.tokens + added
+        prices = self._prices(conversation)
         instructions = sum(item.role in INSTRUCTIONS for item in layout.kept)
         changed = messages != list(conversation.messages)
         forecast = Forecast(
@@ -266,7 +268,7 @@ class Compressor:
             status="hit" if block else "miss",
             block=block,
             forecast=forecast,
-            money=None if self.options.prices is None else compare(self.options.prices, forecast),
+            money=None if prices is None else compare(prices, forecast),
             layout={
                 "instructions": instructions,
                 "verbatim": len(layout.kept) - instructions,
@@ -277,9 +279,8 @@ class Compressor:
     def _cached_uncut(self, conversation: Conversation, layout: Layout, before: int) -> int:
         """Of the session's whole history: all but the last answer and what followed it."""
         kept = carried_tokens(layout.kept, blocks=False)
-        return self._long_enough(
-            before - REPLY_PRIMING_TOKENS - layout.tokens + kept if kept else 0
-        )
+        tokens = before - REPLY_PRIMING_TOKENS - layout.tokens + kept if kept else 0
+        return self._long_enough(conversation, tokens)
 
     def _cached(self, conversation: Conversation, layout: Layout, block: int) -> int:
         """What the session's last prompt and this one begin with, the upstream has cached."""
@@ -292,11 +293,15 @@ class Compressor:
             blocks = bool(block) or bool(head.block.get("text"))
             carried = carried_tokens(layout.kept, blocks=blocks and not looping)
             carried += block if looping else 0
-        return self._long_enough(fixed + carried if carried else 0)
+        return self._long_enough(conversation, fixed + carried if carried else 0)
 
-    def _long_enough(self, tokens: int) -> int:
+    def _prices(self, conversation: Conversation) -> Prices | None:
+        """Of the model that is asked, or those of the settings."""
+        return conversation.prices or self.options.prices
+
+    def _long_enough(self, conversation: Conversation, tokens: int) -> int:
         """Of a prefix, what the upstream caches at all."""
-        prices = self.options.prices
+        prices = self._prices(conversation)
         return tokens if prices is None or tokens >= prices.cached_from else 0
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.chat.asking import in_context, leaning
+from gateway.chat.economics import Prices
 from gateway.chat.keeping import kept_text, kept_tokens
 from gateway.chat.prompt import Item, Layout, last_user
 from gateway.chat.threads import Spoken, aligned, hash_of
@@ -36,6 +37,7 @@ class Conversation:
     loaded: Loaded
     now: float = 0.0
     redactor: Redactor = field(default_factory=lambda: Redactor(enabled=False))
+    prices: Prices | None = None
 
 
 def conversation_of(
@@ -48,6 +50,7 @@ def conversation_of(
     loaded: Loaded,
     now: float = 0.0,
     redactor: Redactor | None = None,
+    prices: Prices | None = None,
 ) -> Conversation:
     """The request aligned with what was loaded; `new_ids` are for messages that are not stored."""
     alignment = aligned(said, loaded.head)
@@ -55,7 +58,7 @@ def conversation_of(
     messages = request.messages
     redactor = redactor or Redactor(enabled=False)
     return Conversation(
-        owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded, now, redactor
+        owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded, now, redactor, prices
     )
 
 

@@ -101,7 +101,7 @@ class Finisher:
             completion_tokens=self._completion_tokens(completion),
             finished=self._clock(),
             interrupted=interrupted,
-            prices=self._prices,
+            prices=turn.model.prices or self._prices,
         )
 
         def compose(head: Head) -> Addition:

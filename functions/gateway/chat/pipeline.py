@@ -12,6 +12,7 @@ from gateway.chat.compression import Compressor, Prompt
 from gateway.chat.conversation import conversation_of
 from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
+from gateway.chat.models import KnownModel, Models, PriceList
 from gateway.chat.outgoing import body_of
 from gateway.chat.prefills import Prefills
 from gateway.chat.relay import Relay
@@ -74,7 +75,9 @@ class Pipeline:
         clock: Callable[[], float],
         randomness: Random,
         redaction: Redaction | None = None,
+        models: Models | None = None,
     ) -> None:
+        self._models = models or Models(None, PriceList())
         self._redaction = redaction or Redaction(enabled=False)
         self._limiter = limiter
         self._threads = threads
@@ -104,8 +107,9 @@ class Pipeline:
                 await self._limiter.settle(reservation, 0)
                 return replayed(claim)
             redactor = await self._redactor(caller, call, said, loaded)
+            model = await self._models.known(request.model)
             turn = self._turn(
-                caller, request, call, said, reservation, loaded, started, redactor, claim
+                caller, request, call, said, reservation, loaded, started, redactor, model, claim
             )
         except BaseException:
             await asyncio.shield(self._limiter.settle(reservation, 0))
@@ -113,7 +117,7 @@ class Pipeline:
 
         try:
             # 3. Recall what could matter, and 4. compress: select it under the budget.
-            turn = await self._held(await self._with_prompt(turn, call, tokens))
+            turn = await self._held(await self._with_prompt(turn, call, tokens), call)
             # 5. Complete at the upstream, streamed or whole; the ranker reads on meanwhile.
             self._prefills.begin(turn)
             response = await self._upstream.send(self._outgoing(turn, call))
@@ -190,6 +194,7 @@ class Pipeline:
         loaded: Loaded,
         started: float,
         redactor: Redactor,
+        model: KnownModel,
         claim: Claim | None,
     ) -> Turn:
         bits = self._randomness.getrandbits
@@ -206,12 +211,13 @@ class Pipeline:
             receipt_id=new_id(started, bits, "r"),
             writes=call.writes,
             redactor=redactor,
+            model=model,
             claim=claim,
         )
 
     async def _with_prompt(self, turn: Turn, call: Call, tokens: Sequence[int]) -> Turn:
+        sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
         if not call.reads:
-            sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
             return replace(turn, prompt=sent)
         conversation = conversation_of(
             turn.owner,
@@ -223,11 +229,21 @@ class Pipeline:
             turn.loaded,
             turn.started,
             turn.redactor,
+            turn.model.prices,
         )
-        return replace(turn, prompt=await self._compressor.compress(conversation))
+        prompt = await self._compressor.compress(conversation)
+        if not turn.model.takes(prompt.tokens_after) and turn.model.takes(sent.tokens_after):
+            prompt = replace(sent, status="miss", retriever="none; reason=context-length")
+        return replace(turn, prompt=prompt)
 
-    async def _held(self, turn: Turn) -> Turn:
-        """Hold more tokens where the prompt has outgrown what was reserved for it."""
+    async def _held(self, turn: Turn, call: Call) -> Turn:
+        """Hold more tokens where the prompt has outgrown what was reserved for it.
+
+        Raises `BadRequest` for a prompt that the model cannot take; with memory off the upstream
+        says so itself.
+        """
+        if call.mode != "off" and not turn.model.takes(turn.prompt.tokens_after):
+            raise turn.model.too_long(turn.prompt.tokens_after)
         self._sizes.learn_history(turn.owner, turn.loaded.head.session, turn.prompt.tokens_after)
         needed = turn.prompt.tokens_after + (turn.request.max_completion_tokens or 0)
         if needed <= turn.reservation.tokens:

@@ -1,10 +1,11 @@
 """What one turn holds while the upstream answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.chat.claims import Claim
 from gateway.chat.compression import Prompt
+from gateway.chat.models import KnownModel
 from gateway.chat.threads import Spoken
 from gateway.chat.wire import ChatRequest
 from gateway.limits.base import Reservation
@@ -30,5 +31,6 @@ class Turn:
     key: str
     receipt_id: str
     writes: bool
-    redactor: Redactor
     claim: Claim | None = None
+    redactor: Redactor = field(default_factory=lambda: Redactor(enabled=False))
+    model: KnownModel = field(default_factory=KnownModel)

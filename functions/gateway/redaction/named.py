@@ -55,6 +55,8 @@ def named(text: str) -> Iterator[Found]:
         if len(match[3]) > LONG_VALUE:
             looked_at = match.end(3)
         start = keyword.start()
+        if "::" in text[max(0, start - 32) : start]:  # a type's name
+            continue
         before = BEFORE.search(text[max(0, start - 64) : start])
         name = (before[0] if before else "") + keyword[0] + match[1]
         value = match[3] if match[3].endswith("..") else match[3].rstrip(".:!?")

@@ -28,7 +28,7 @@ AFTER_NAME = re.compile(
     r"(\(?\d{2,5}\)?(?:[ .\-/]{0,2}\d{2,5}){1,5}|\d{7,15})" + ENDS
 )
 SHORTEST, LONGEST = 7, 15  # digits: the longest by ITU-T E.164
-DECIMAL = re.compile(r"\+\d{1,20}\.\d{1,20}")
+NO_NUMBER = re.compile(r"\+(?:\d{1,20}\.\d{1,20}|(?:19|20)\d\d-\d\d-\d\d)")
 DATE = re.compile(r"(?:19|20)\d\d-\d\d-\d\d")
 TRUNK = "1"  # before an area code
 
@@ -36,7 +36,7 @@ TRUNK = "1"  # before an area code
 def phone_numbers(text: str) -> Iterator[Found]:
     if "+" in text:
         for match in INTERNATIONAL.finditer(text):
-            if not DECIMAL.fullmatch(match[0]) and _exists(match[0]):
+            if not NO_NUMBER.fullmatch(match[0]) and _exists(match[0]):
                 yield Found(match.start(), match.end(), "PHONE")
     for match in NORTH_AMERICAN.finditer(text):
         if (start := _beginning(text, match.start())) is not None:
@@ -60,7 +60,7 @@ def _beginning(text: str, start: int) -> int | None:
     if text[max(0, start - 2) : start - 1] == TRUNK and text[start - 1] in " .-":
         start -= 2
     before = text[start - 1 : start] if start else ""
-    return None if before.isalnum() or before in set("_.+/=(-") else start
+    return None if before.isalnum() or before in set("_.+/-") else start
 
 
 def _exists(number: str) -> bool:

@@ -14,6 +14,7 @@ from gateway.redaction.base import Found
 from gateway.redaction.entropy import looks_random
 
 LONGEST_KEY = 4096  # characters; tokens that carry claims are the longest
+SHORTEST_BLOCK = 40  # less between the two marks is talk about them
 LONGEST_BLOCK = 16_384
 TOKEN = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{16,}+")
 SURE = re.compile(
@@ -47,6 +48,7 @@ STAND_INS = re.compile(r"x{4}|\*{3}|\.{3}|your|pass(?:word|wd)?$|changeme|exampl
 UNBROKEN = 32  # characters: of a run without a name or a prefix
 LONGEST_UNBROKEN = 128  # a longer one is data
 WORD = 12  # characters: names that code puts together have shorter ones
+LINES_OF_DATA = {64, 76}  # characters: of PEM and of MIME
 BESIDE_DATA = frozenset("+/=%.:")
 
 
@@ -80,7 +82,10 @@ def _unbroken(text: str, start: int, end: int) -> bool:
     """A long random run that stands alone: base64, digests and addresses have other neighbours."""
     if not UNBROKEN <= end - start <= LONGEST_UNBROKEN:
         return False
-    if not BESIDE_DATA.isdisjoint({text[start - 1 : start], text[end : end + 1]}):
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if not BESIDE_DATA.isdisjoint({before, after}):
+        return False
+    if end - start in LINES_OF_DATA and before == after == "\n":
         return False
     token = text[start:end]
     if token.count("-") + token.count("_") > len(token) // WORD:
@@ -111,7 +116,7 @@ def _blocks(text: str) -> Iterator[Found]:
         closing = text.find("-----END", match.end(), match.end() + LONGEST_BLOCK)
         if closing < 0:
             yield Found(match.start(), _end_of_lines(text, match.end()), "API_KEY")
-        else:
+        elif closing - match.end() >= SHORTEST_BLOCK:
             end = text.find("-----", closing + 8, closing + 60)
             yield Found(match.start(), end + 5 if end >= 0 else closing + 8, "API_KEY")
 

@@ -7,12 +7,13 @@ from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import Compressor
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
+from gateway.chat.models import Models
 from gateway.chat.pipeline import Pipeline
 from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
 from gateway.memory.recall import Recall
 from gateway.routes.chat import chat_routes
-from gateway.routes.models import Models
+from gateway.routes.models import ModelRoutes
 from gateway.upstream.catalogue import Catalogue
 from gateway.wiring import options
 from gateway.wiring.parts import Parts
@@ -24,6 +25,7 @@ def conversing(parts: Parts) -> list[Route]:
     threads = Threads(parts.documents, parts.log, randomness)
     recall = Recall(parts.documents, parts.cache)
     compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
+    catalogue = Catalogue(parts.upstream, parts.documents, clock)
     claims, sizes = Claims(parts.documents, clock), Sizes()
     finisher = Finisher(
         parts.log,
@@ -48,9 +50,10 @@ def conversing(parts: Parts) -> list[Route]:
         clock,
         randomness,
         parts.redaction,
+        Models(catalogue, options.price_list(settings)),
     )
     desk = CompressionDesk(parts.limiter, threads, compressor, clock, randomness, parts.redaction)
     return [
         *chat_routes(parts.door, pipeline, desk, settings.max_body_bytes),
-        *Models(parts.door, Catalogue(parts.upstream, parts.documents, clock)).routes(),
+        *ModelRoutes(parts.door, catalogue).routes(),
     ]

@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.chat.compression import CompressionOptions
 from gateway.chat.economics import Prices
+from gateway.chat.models import PriceList
 from gateway.limits.base import Limits
 from gateway.retention.decisions import DAY_SECONDS, Policy
 from gateway.search.scoring import Weights
@@ -52,6 +53,14 @@ def _prices(settings: Settings) -> Prices | None:
         prompt=settings.price_prompt_per_million,
         cached_prompt=settings.price_cached_prompt_per_million or settings.price_prompt_per_million,
         completion=settings.price_completion_per_million,
+        retriever_hour=settings.retriever_price_per_hour or None,
+        cached_from=settings.price_cached_from_tokens,
+    )
+
+
+def price_list(settings: Settings) -> PriceList:
+    return PriceList(
+        otherwise=_prices(settings),
         retriever_hour=settings.retriever_price_per_hour or None,
         cached_from=settings.price_cached_from_tokens,
     )
