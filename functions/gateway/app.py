@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
 from gateway.routes.requests import request_id_of
 from gateway.routes.responses import json_response
+from gateway.routes.safeguards import Safeguards
 
 logger = logging.getLogger("gateway.requests")
 
@@ -55,12 +56,13 @@ EXPOSED_HEADERS = (
 def build_app(routes: Sequence[BaseRoute], origins: Sequence[str]) -> Starlette:
     """`origins` are exact; with none, no other site's page may call."""
     middleware = [Middleware(RequestScope)]  # outermost: preflights have an id and a line too
+    middleware.append(Middleware(Safeguards))
     if origins:
         middleware.append(
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(origins),
-                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
                 expose_headers=list(EXPOSED_HEADERS),
                 max_age=600,
