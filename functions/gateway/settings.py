@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     # Upstream
     upstream_base: str = ""
     upstream_api_key: SecretStr = SecretStr("")
+    upstreams: SecretStr = SecretStr("")
     request_timeout_seconds: float = Field(30.0, gt=0)
     upstream_timeout_seconds: float = Field(60.0, gt=0)
     price_prompt_per_million: float = Field(0.0, ge=0)

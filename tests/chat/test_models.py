@@ -22,11 +22,11 @@ LIST = PriceList(SET, retriever_hour=1.0, cached_from=64)
 def test_the_upstreams_price_comes_before_that_of_the_settings(
     facts: ModelFacts, prices: Prices
 ) -> None:
-    assert LIST.of(facts) == prices
+    assert LIST.of("m", facts) == prices
 
 
 def test_without_either_no_money_is_told() -> None:
-    assert PriceList().of(ModelFacts(8192)) is None
+    assert PriceList().of("m", ModelFacts(8192)) is None
 
 
 async def test_a_model_nobody_lists_takes_anything() -> None:

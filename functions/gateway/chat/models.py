@@ -1,11 +1,12 @@
 """What is known of the model that a request names: what it reads, what it costs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.chat.economics import Prices
 from gateway.errors import BadRequest
-from gateway.upstream.models import ModelFacts
+from gateway.upstream.models import ListPrice, ModelFacts
 
 # Other tokenizers than ours count up to so much less of the same text: what is longer than this
 # fits for none of them.
@@ -19,7 +20,8 @@ class Facts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """The upstream's own price of a model; `otherwise` that of the settings, the same for all.
+    """`configured` for its upstream, or as the upstream itself lists it; `otherwise` that of the
+    settings, the same for all.
 
     `retriever_hour` and `cached_from` as in `Prices`: no upstream lists them.
     """
@@ -27,9 +29,10 @@ class PriceList:
     otherwise: Prices | None = None
     retriever_hour: float | None = None
     cached_from: int = 0
+    configured: Callable[[str], ListPrice | None] = lambda _: None
 
-    def of(self, facts: ModelFacts) -> Prices | None:
-        if (listed := facts.price) is None:
+    def of(self, model: str, facts: ModelFacts) -> Prices | None:
+        if (listed := self.configured(model) or facts.price) is None:
             return self.otherwise
         cached = listed.prompt if listed.cached_prompt is None else listed.cached_prompt
         return Prices(
@@ -63,4 +66,4 @@ class Models:
 
     async def known(self, model: str) -> KnownModel:
         facts = ModelFacts() if self._facts is None else await self._facts.facts(model)
-        return KnownModel(facts.context_length, self._prices.of(facts))
+        return KnownModel(facts.context_length, self._prices.of(model, facts))

@@ -1,7 +1,7 @@
 """One turn, from the request to the stored answer. Read `complete` from top to bottom."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
@@ -51,6 +51,7 @@ class Call:
     session: str | None = None
     idempotency_key: str | None = None
     forwarded: Mapping[str, str] = field(default_factory=dict)
+    abandoned: Callable[[], Awaitable[bool]] | None = None
 
     @property
     def reads(self) -> bool:
@@ -254,7 +255,8 @@ class Pipeline:
         headers, body = call.forwarded, turn.request.raw
         if call.mode != "off":  # the body is read as JSON, whatever the client called it
             headers, body = {**headers, "content-type": "application/json"}, body_of(turn)
-        return UpstreamRequest("POST", "chat/completions", headers, body)
+        model = turn.request.model
+        return UpstreamRequest("POST", "chat/completions", headers, body, model, call.abandoned)
 
     async def _reply(self, turn: Turn, response: UpstreamResponse, call: Call) -> Reply:
         headers = {**passed_back(response.headers), **turn_headers(turn)}

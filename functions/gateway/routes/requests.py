@@ -104,6 +104,7 @@ def call_of(request: Request, caller: Identity) -> Call:
         session=checked_session(session) if session else None,
         idempotency_key=idempotency_key_of(request, caller),
         forwarded=forwarded(request),
+        abandoned=request.is_disconnected,
     )
 
 

@@ -1,5 +1,6 @@
 """What the settings say, in the words of those who need it. Pure."""
 
+from functools import partial
 from typing import Any
 
 from gateway.chat.compression import CompressionOptions
@@ -9,6 +10,8 @@ from gateway.limits.base import Limits
 from gateway.retention.decisions import DAY_SECONDS, Policy
 from gateway.search.scoring import Weights
 from gateway.settings import Settings
+from gateway.upstream.routing import price_of
+from gateway.wiring.upstreams import routes_from
 
 KEPT = (
     "memory_scope",
@@ -63,6 +66,7 @@ def price_list(settings: Settings) -> PriceList:
         otherwise=_prices(settings),
         retriever_hour=settings.retriever_price_per_hour or None,
         cached_from=settings.price_cached_from_tokens,
+        configured=partial(price_of, routes_from(settings)),
     )
 
 
