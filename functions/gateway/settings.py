@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     memory_scope: Literal["user", "session"] = "user"
     memory_model: str = Field("gpt-4o-mini", min_length=1)
     enable_orchestrated_search: bool = True
+    enable_response_cache: bool = False
+    response_cache_ttl_seconds: float = Field(300.0, gt=0, le=86_400)
     enable_redaction: bool = True
     memory_score_floor: float = Field(0.08, ge=0, le=1)
     top_k: int = Field(64, ge=1)

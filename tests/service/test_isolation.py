@@ -91,6 +91,7 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
         ("GET", "/development/certs"): [Try()],
         ("POST", "/development/token"): [Try("", {}, {"name": "p0"})],
         ("GET", "/v1/models"): [Try()],
+        ("POST", "/v1/embeddings"): [Try("", {}, {"model": "m", "input": ASKED})],
         ("GET", "/v1/sessions"): [
             Try(),
             *(Try(f"?after={session_key(session)}") for session in ids.sessions),

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
+from gateway.chat.caching import ResponseCache
 from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
-from gateway.chat.compression import Compressor, Prompt
+from gateway.chat.compression import Compressor, Prompt, Status
 from gateway.chat.conversation import conversation_of
 from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
@@ -51,6 +52,7 @@ class Call:
     session: str | None = None
     idempotency_key: str | None = None
     forwarded: Mapping[str, str] = field(default_factory=dict)
+    cached: bool | None = None
     abandoned: Callable[[], Awaitable[bool]] | None = None
 
     @property
@@ -77,7 +79,9 @@ class Pipeline:
         randomness: Random,
         redaction: Redaction | None = None,
         models: Models | None = None,
+        cache: ResponseCache | None = None,
     ) -> None:
+        self._cache = cache
         self._models = models or Models(None, PriceList())
         self._redaction = redaction or Redaction(enabled=False)
         self._limiter = limiter
@@ -117,11 +121,12 @@ class Pipeline:
             raise
 
         try:
+            turn = await self._looked_up(caller, turn, call)
             # 3. Recall what could matter, and 4. compress: select it under the budget.
             turn = await self._held(await self._with_prompt(turn, call, tokens), call)
             # 5. Complete at the upstream, streamed or whole; the ranker reads on meanwhile.
             self._prefills.begin(turn)
-            response = await self._upstream.send(self._outgoing(turn, call))
+            response = await self._answered(turn, call)
         except BaseException:
             await asyncio.shield(self._finisher.give_up(turn))
             raise
@@ -216,8 +221,26 @@ class Pipeline:
             claim=claim,
         )
 
+    async def _looked_up(self, caller: Identity, turn: Turn, call: Call) -> Turn:
+        """With the answer that an identical request had a moment ago, if it had one."""
+        if self._cache is None:
+            return turn
+        about = f"{call.mode} {call.session or ''}"
+        looked = await self._cache.look(caller, turn.request, about, call.cached)
+        return replace(turn, cached=looked)
+
+    async def _answered(self, turn: Turn, call: Call) -> UpstreamResponse:
+        if turn.cached.answer is not None:
+            return turn.cached.answer
+        response = await self._upstream.send(self._outgoing(turn, call))
+        return response if self._cache is None else self._cache.keeping(response, turn.cached.place)
+
     async def _with_prompt(self, turn: Turn, call: Call, tokens: Sequence[int]) -> Turn:
         sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
+        if turn.cached.answer is not None:
+            status: Status = "miss" if call.reads else "off"
+            sent = replace(sent, status=status, retriever="none; reason=response-cache")
+            return replace(turn, prompt=sent)
         if not call.reads:
             return replace(turn, prompt=sent)
         conversation = conversation_of(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.chat.caching import Looked
 from gateway.chat.claims import Claim
 from gateway.chat.compression import Prompt
 from gateway.chat.models import KnownModel
@@ -33,4 +34,5 @@ class Turn:
     writes: bool
     claim: Claim | None = None
     redactor: Redactor = field(default_factory=lambda: Redactor(enabled=False))
+    cached: Looked = field(default_factory=Looked)
     model: KnownModel = field(default_factory=KnownModel)
