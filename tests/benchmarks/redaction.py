@@ -3,7 +3,8 @@
     python tests/benchmarks/redaction.py [--seeds 20] [--dialogues FOLDER] [--show]
 
 Planted secrets and their likenesses are drawn from seeds (`support/planted.py`); source code is
-this repository's and the standard library's; dialogues are `dev/*.jsonl.gz` in `MEMORY_OPS_DIALOGUES`.
+this repository's and the standard library's; dialogues are `dev/*.jsonl.gz` in
+`MEMORY_OPS_DIALOGUES`.
 In code and dialogues nobody has labelled anything: what is found there is counted, and `--show`
 prints it to be judged. Seconds are of the processor.
 """

@@ -2,17 +2,19 @@
 
 from typing import Any
 
+import orjson
+
 from gateway.chat.caching import Kept, ResponseCache
 from gateway.chat.wire import parse_chat
 from gateway.documents.base import StoreUnavailable
 from gateway.documents.metered import MeteredDocuments
 from gateway.identity.base import Identity
 from limits.clock import Clock
-from support.upstream import Answer, completion
+from support.upstream import completion
 
 ALICE = Identity("key:alice", "key:alice")
 REQUEST = parse_chat(b'{"model": "m", "temperature": 0, "messages": [{"role": "user"}]}')
-WHOLE = Answer.json(completion("Four.")).body
+WHOLE = orjson.dumps(completion("Four."))
 
 
 def told() -> Kept:
