@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RateLimited
 from gateway.routes.requests import request_id_of
 from gateway.routes.responses import json_response
+from gateway.routes.safeguards import Safeguards
 from gateway.telemetry.instruments import Instruments
 from gateway.telemetry.lines import Line, request_line
 from gateway.telemetry.metrics import METHODS, Answer
@@ -44,6 +45,8 @@ EXPOSED_HEADERS = (
     "x-memory-latency-ms",
     "x-memory-receipt",
     "x-memory-retriever",
+    "x-redactions",
+    "x-cache",
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",
@@ -60,7 +63,7 @@ def build_app(
 ) -> Starlette:
     """`origins` are exact; with none, no other site's page may call."""
     scope = Middleware(RequestScope, instruments or Instruments())
-    middleware = [scope]  # outermost: preflights have an id and a line too
+    middleware = [scope, Middleware(Safeguards)]  # outermost: preflights have an id and a line too
     if origins:
         middleware.append(
             Middleware(

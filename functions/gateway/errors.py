@@ -10,6 +10,7 @@ GatewayError
 ├── TooLarge              413  larger than what could ever pass
 ├── RateLimited           429  try again after `retry_after_seconds`
 ├── UpstreamFailed        502  the upstream answered something that is no answer
+│   └── UpstreamUnreachable    no connection was made: nothing has arrived there
 ├── Unavailable           503  a dependency is away
 └── UpstreamTimedOut      504  the upstream said nothing in time
 
@@ -108,6 +109,10 @@ class UpstreamFailed(GatewayError):
     status = 502
     type = "upstream_error"
     code = "bad_gateway"
+
+
+class UpstreamUnreachable(UpstreamFailed):
+    pass
 
 
 class Unavailable(GatewayError):

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     # Upstream
     upstream_base: str = ""
     upstream_api_key: SecretStr = SecretStr("")
+    upstreams: SecretStr = SecretStr("")
     request_timeout_seconds: float = Field(30.0, gt=0)
     upstream_timeout_seconds: float = Field(60.0, gt=0)
     price_prompt_per_million: float = Field(0.0, ge=0)
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     enable_orchestrated_search: bool = True
     enable_redaction: bool = True
     enable_response_cache: bool = False
+    response_cache_ttl_seconds: float = Field(300.0, gt=0, le=86_400)
     enable_usage_analytics: bool = True
     memory_score_floor: float = Field(0.08, ge=0, le=1)
     top_k: int = Field(64, ge=1)

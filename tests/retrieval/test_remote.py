@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.breaker import FIRST_PAUSE_SECONDS
 from gateway.memory.records import owner_path
 from gateway.retrieval.base import Forgotten, Passage, Question, Ranking
-from gateway.retrieval.breaker import FIRST_PAUSE_SECONDS
 from gateway.retrieval.lexical import LexicalIndex, LexicalRanker
 from gateway.retrieval.remote import HEARD_SECONDS, RemoteOptions, RemoteRanker, owner_key
 from gateway.retrieval.tier import MAX_ANSWER_BYTES, Missing, Tier, endpoint

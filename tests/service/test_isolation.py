@@ -95,6 +95,7 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
         ("GET", "/v1/usage"): [Try(), Try("?days=90")],
         ("GET", "/v1/keys"): [Try()],
         ("POST", "/v1/keys"): [Try("", {}, {"name": "Mine.", "scopes": ["chat"]})],
+        ("POST", "/v1/embeddings"): [Try("", {}, {"model": "m", "input": ASKED})],
         ("GET", "/v1/sessions"): [
             Try(),
             *(Try(f"?after={session_key(session)}") for session in ids.sessions),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
 
 from support.service import serving
@@ -65,3 +66,62 @@ def test_models_are_only_for_those_who_sign_in(
     for path in ("/v1/models", "/v1/models/m"):
         assert newcomer.get(path, headers={"x-api-key": "sk-nobody"}).status_code == 401
     assert upstream.requests == []
+
+
+SMALL = {
+    "id": "small",
+    "object": "model",
+    "created": 1,
+    "owned_by": "x",
+    "context_length": 100,
+    "pricing": {"prompt": "0.000002", "completion": "0.000008"},
+}
+FITS = "word " * 40
+TOO_LONG = "word " * 200
+
+
+def chat(client: httpx.Client, text: str, **headers: str) -> httpx.Response:
+    body = {"model": "small", "messages": [{"role": "user", "content": text}]}
+    return client.post("/v1/chat/completions", json=body, headers=headers)
+
+
+def test_what_cannot_fit_is_refused_before_it_is_sent(
+    newcomer: httpx.Client, upstream: LoopbackUpstream
+) -> None:
+    upstream.queue(Answer.json({"object": "list", "data": [SMALL]}), path="models")
+    newcomer.get("/v1/models").raise_for_status()
+    client = openai.OpenAI(base_url=f"{newcomer.base_url}/v1", api_key="sk-alice", max_retries=0)
+    with pytest.raises(
+        openai.BadRequestError, match="maximum context length is 100 tokens"
+    ) as told:
+        client.chat.completions.create(
+            model="small", messages=[{"role": "user", "content": TOO_LONG}]
+        )
+    assert told.value.code == "context_length_exceeded"
+    assert len(upstream.requests) == 1
+    assert chat(newcomer, TOO_LONG, **{"x-memory": "off"}).status_code == 200  # its to refuse
+
+
+def test_a_prompt_that_fits_without_memories_goes_without_them(
+    newcomer: httpx.Client, upstream: LoopbackUpstream
+) -> None:
+    upstream.queue(Answer.json({"object": "list", "data": [SMALL]}), path="models")
+    newcomer.get("/v1/models").raise_for_status()
+    note = {"content": f"My zyxonite dog {FITS}"}
+    newcomer.post("/v1/messages", json=note).raise_for_status()
+    answer = chat(newcomer, f"zyxonite dog? {FITS}").raise_for_status()
+    assert answer.headers["x-memory-retriever"] == "none; reason=context-length"
+    assert len(upstream.requests[-1].json["messages"]) == 1
+
+
+def test_the_upstreams_own_prices_are_told_in_money(
+    newcomer: httpx.Client, upstream: LoopbackUpstream
+) -> None:
+    upstream.queue(Answer.json({"object": "list", "data": [SMALL]}), path="models")
+    assert "x-cost-after-usd" not in chat(newcomer, "Hello").headers
+    newcomer.get("/v1/models").raise_for_status()
+    answer = chat(newcomer, "Hello").raise_for_status()
+    tokens = int(answer.headers["x-tokens-after"])
+    assert float(answer.headers["x-cost-after-usd"]) == pytest.approx(tokens * 2e-6)
+    receipt = newcomer.get(f"/v1/memory/receipts/{answer.headers['x-memory-receipt']}").json()
+    assert receipt["money_usd"]["completion"] == pytest.approx(7 * 8e-6)

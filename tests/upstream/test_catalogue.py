@@ -11,7 +11,14 @@ from gateway.documents.base import Set, StoreUnavailable
 from gateway.documents.metered import MeteredDocuments
 from gateway.documents.sqlite import SqliteDocuments
 from gateway.errors import UpstreamFailed
-from gateway.upstream.catalogue import FRESH_SECONDS, PATH, RETRY_SECONDS, Catalogue
+from gateway.upstream.catalogue import (
+    FRESH_SECONDS,
+    PATH,
+    RETRY_SECONDS,
+    STORED_SECONDS,
+    Catalogue,
+)
+from gateway.upstream.models import ListPrice, ModelFacts
 from gateway.upstream.openai import OpenAIUpstream, make_client
 from limits.clock import Clock
 from support.upstream import Answer, LoopbackUpstream
@@ -173,3 +180,61 @@ async def test_a_stored_copy_is_replaced_whatever_it_was(
     stored = (await documents.get(PATH))[0]
     assert stored is not None
     assert orjson.loads(stored.fields["models"]) == [TWO]
+
+
+PRICED = {**ONE, "context_length": 4096, "pricing": {"prompt": "0.000002", "completion": "0"}}
+
+
+async def test_facts_of_a_model_come_from_the_stored_list_and_ask_no_upstream(
+    catalogue: Catalogue,
+    another: Catalogue,
+    loopback: LoopbackUpstream,
+    documents: MeteredDocuments,
+    clock: Clock,
+) -> None:
+    assert await another.facts("one") == ModelFacts()
+    loopback.queue(listed(PRICED), path="models")
+    await catalogue.refresh()
+    assert await another.facts("one") == ModelFacts()  # it has looked, and looks again in an hour
+    clock.now += STORED_SECONDS
+    reads = documents.operations.reads
+    for _ in range(3):
+        assert await another.facts("one") == ModelFacts(4096, ListPrice(2.0, 0.0))
+    assert await another.facts("other") == ModelFacts()
+    assert documents.operations.reads == reads + 1
+    assert len(loopback.requests) == 1
+
+
+async def test_facts_of_a_list_that_was_just_fetched_cost_no_read(
+    catalogue: Catalogue, loopback: LoopbackUpstream, documents: MeteredDocuments
+) -> None:
+    loopback.queue(listed(PRICED), path="models")
+    await catalogue.models()
+    assert (await catalogue.facts("one")).context_length == 4096
+    assert documents.operations.reads == 0
+
+
+async def test_facts_are_unknown_while_the_store_is_away(
+    upstream: OpenAIUpstream, documents: MeteredDocuments, clock: Clock
+) -> None:
+    class Away(MeteredDocuments):
+        async def get(self, *paths: str) -> Any:
+            raise StoreUnavailable
+
+    assert await Catalogue(upstream, Away(documents), clock).facts("one") == ModelFacts()
+
+
+async def test_a_list_too_long_for_a_document_keeps_lengths_and_prices(
+    catalogue: Catalogue, another: Catalogue, loopback: LoopbackUpstream
+) -> None:
+    long = [{**PRICED, "id": f"m{n}", "description": "x" * 5_000} for n in range(400)]
+    loopback.queue(listed(*long), path="models")
+    await catalogue.refresh()
+    assert await another.facts("m399") == ModelFacts(4096, ListPrice(2.0, 0.0))
+
+
+async def test_a_stored_list_of_another_time_tells_nothing(
+    catalogue: Catalogue, documents: MeteredDocuments
+) -> None:
+    await documents.commit(Set(PATH, {"schema": 0, "other": True}))
+    assert await catalogue.facts("one") == ModelFacts()

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.chat.completion import Completion
+from gateway.chat.keeping import kept_extras, kept_text, kept_tokens
 from gateway.chat.prompt import last_user
 from gateway.chat.receipt import cached_tokens
-from gateway.chat.threads import aligned, fingerprint_of, hash_of, spoken
+from gateway.chat.threads import Spoken, aligned, fingerprint_of, hash_of
 from gateway.chat.turn import Turn
-from gateway.chat.wire import Message, count_message, extras_of, text_of
+from gateway.chat.wire import Message
 from gateway.memory.alignment import Alignment
 from gateway.memory.growth import ROOT, Addition
 from gateway.memory.heads import Head
@@ -99,11 +100,11 @@ def _record(turn: Turn, id: str, message: Message, tokenizer: Tokenizer, place: 
         sequence=0,
         parent=None,
         role=str(message["role"]),
-        content=text_of(message),
-        tokens=count_message(message, tokenizer),
+        content=kept_text(message, turn.redactor),
+        tokens=kept_tokens(message, turn.redactor, tokenizer),
         at=turn.started + place * INSTANT_SECONDS,
         hash=hash_of(turn.owner, message),
-        extras=extras_of(message),
+        extras=kept_extras(message, turn.redactor),
     )
 
 
@@ -139,7 +140,5 @@ def _usage(turn: Turn, usage: Mapping[str, Any] | None) -> dict[str, Any] | None
 
 def _fingerprint(turn: Turn, answered: Sequence[Record]) -> str | None:
     """Of the conversation's beginning, this turn's answer included when it is the first."""
-    answer = [
-        {"role": record.role, "content": record.content, **record.extras} for record in answered[:1]
-    ]
-    return fingerprint_of(turn.owner, [*turn.said, *spoken(turn.owner, answer)])
+    answer = [Spoken(len(turn.said), {"role": one.role}, one.hash) for one in answered[:1]]
+    return fingerprint_of(turn.owner, [*turn.said, *answer])

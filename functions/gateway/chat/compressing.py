@@ -16,12 +16,14 @@ from gateway.chat.conversation import conversation_of
 from gateway.chat.pipeline import Call
 from gateway.chat.replies import prompt_headers
 from gateway.chat.threads import Spoken, Threads, spoken
-from gateway.chat.wire import ChatRequest
+from gateway.chat.wire import ChatRequest, text_of
 from gateway.identity.base import Identity
 from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
 from gateway.memory.records import new_id
+from gateway.redaction.redaction import Redaction
+from gateway.redaction.redactor import Redactor
 from gateway.telemetry.record import current
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,9 @@ class CompressionDesk:
         clock: Callable[[], float],
         randomness: Random,
         flags: Flags,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._limiter = limiter
         self._threads = threads
         self._compressor = compressor
@@ -57,13 +61,16 @@ class CompressionDesk:
         with_memory = with_memory and switches["ENABLE_CONTEXT_MEMORY"]
         tokens = self._compressor.count(request.messages)
         try:
-            prompt = await self._compressed(caller, request, call, tokens, with_memory)
+            redactor = await self._redaction.of(caller.owner)
+            await redactor.read([text_of(one) for one in request.messages])
+            prompt = await self._compressed(caller, request, call, tokens, redactor, with_memory)
         except Exception as error:  # fail open: the caller's own messages are an answer
             logger.warning("compression skipped: %s", type(error).__name__)
             prompt = self._compressor.as_sent(request.payload, request.messages, tokens)
             return _fields(prompt, skipped=True), reservation.headers()
         current().prompted(prompt.tokens_before, prompt.tokens_after, prompt.retriever)
-        return _fields(prompt), {**prompt_headers(prompt), **reservation.headers()}
+        headers = {**prompt_headers(prompt), **redactor.headers(), **reservation.headers()}
+        return _fields(prompt), headers
 
     async def _compressed(
         self,
@@ -71,6 +78,7 @@ class CompressionDesk:
         request: ChatRequest,
         call: Call,
         tokens: list[int],
+        redactor: Redactor,
         with_memory: bool,
     ) -> Prompt:
         said = spoken(caller.owner, request.messages)
@@ -87,6 +95,7 @@ class CompressionDesk:
             self._ids(said),
             loaded,
             self._clock(),
+            redactor,
         )
         return await self._compressor.compress(conversation, recall=with_memory)
 

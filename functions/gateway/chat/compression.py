@@ -3,6 +3,7 @@
 Knows the ranker's port and the memory, no upstream and no limits.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -44,6 +45,8 @@ from gateway.chat.wire import (
     text_of,
 )
 from gateway.memory.recall import Candidates, Recall, Scope
+from gateway.redaction.base import MARK
+from gateway.redaction.redactor import Redactor
 from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Question, Ranker, Ranking
 from gateway.retrieval.lexical import LexicalIndex
 from gateway.retrieval.selection import select
@@ -157,7 +160,7 @@ class Compressor:
         indexes = [index for index in indexes if index.chunks]
         with stage("compress"):
             ranking = await self._ranked(conversation, layout, indexes, query)
-            lines = self._selected(layout, ranking)
+            lines = self._selected(layout, ranking, conversation.redactor)
         prompt = self._prompt(
             conversation, layout, before, render(lines) if lines else "", ranking.seconds
         )
@@ -168,7 +171,7 @@ class Compressor:
             layout={**prompt.layout, "remembered": len(lines)},
             retriever=ranking.retriever,
             segments_skipped=found.skipped,
-            upcoming=upcoming(conversation, now) if ranking.warms else (),
+            upcoming=upcoming(conversation, self._tokenizer, now) if ranking.warms else (),
         )
 
     def _tokens_before(self, conversation: Conversation, items: Sequence[Item]) -> int:
@@ -198,10 +201,11 @@ class Compressor:
         """Whether the prefix that the upstream has cached for this session outweighs the cut."""
         usage, fixed = conversation.loaded.head.usage, conversation.fixed_tokens
         cached = int(usage.get("cached_tokens") or 0)
-        if self.options.prices is None or not cached or not layout.cut or usage.get("cut"):
+        prices = self._prices(conversation)
+        if prices is None or not cached or not layout.cut or usage.get("cut"):
             return False
         return not cut_pays(
-            self.options.prices,
+            prices,
             whole=Billed(fixed + sum(item.tokens for item in items), cached),
             window=Billed(fixed + layout.tokens, fixed + leading_tokens(layout)),
             block=self.options.token_budget,
@@ -220,11 +224,11 @@ class Compressor:
         if not query:
             return Ranking((), "none; reason=no-question")
         owner, epoch = conversation.owner, conversation.loaded.owner.epoch
-        question = Question(query, indexes, owner, epoch, _InHand(layout))
+        question = Question(query, indexes, owner, epoch, _InHand(layout, conversation.redactor))
         return await timed(self._ranker, question)
 
-    def _selected(self, layout: Layout, ranking: Ranking) -> list[Line]:
-        in_hand, scale = _InHand(layout), ranking.scale
+    def _selected(self, layout: Layout, ranking: Ranking, redactor: Redactor) -> list[Line]:
+        in_hand, scale = _InHand(layout, redactor), ranking.scale
         passages = (passage for one in ranking.scored for passage in one.chunk.passages)
         selected = select(
             ranking.scored,
@@ -250,6 +254,7 @@ class Compressor:
         messages = with_block([item.message for item in layout.kept], block)
         added = count_message({"role": "user", "content": block}, self._tokenizer) if block else 0
         after = conversation.fixed_tokens + layout.tokens + added
+        prices = self._prices(conversation)
         instructions = sum(item.role in INSTRUCTIONS for item in layout.kept)
         changed = messages != list(conversation.messages)
         forecast = Forecast(
@@ -267,7 +272,7 @@ class Compressor:
             status="hit" if block else "miss",
             block=block,
             forecast=forecast,
-            money=None if self.options.prices is None else compare(self.options.prices, forecast),
+            money=None if prices is None else compare(prices, forecast),
             layout={
                 "instructions": instructions,
                 "verbatim": len(layout.kept) - instructions,
@@ -278,9 +283,8 @@ class Compressor:
     def _cached_uncut(self, conversation: Conversation, layout: Layout, before: int) -> int:
         """Of the session's whole history: all but the last answer and what followed it."""
         kept = carried_tokens(layout.kept, blocks=False)
-        return self._long_enough(
-            before - REPLY_PRIMING_TOKENS - layout.tokens + kept if kept else 0
-        )
+        tokens = before - REPLY_PRIMING_TOKENS - layout.tokens + kept if kept else 0
+        return self._long_enough(conversation, tokens)
 
     def _cached(self, conversation: Conversation, layout: Layout, block: int) -> int:
         """What the session's last prompt and this one begin with, the upstream has cached."""
@@ -293,20 +297,34 @@ class Compressor:
             blocks = bool(block) or bool(head.block.get("text"))
             carried = carried_tokens(layout.kept, blocks=blocks and not looping)
             carried += block if looping else 0
-        return self._long_enough(fixed + carried if carried else 0)
+        return self._long_enough(conversation, fixed + carried if carried else 0)
 
-    def _long_enough(self, tokens: int) -> int:
+    def _prices(self, conversation: Conversation) -> Prices | None:
+        """Of the model that is asked, or those of the settings."""
+        return conversation.prices or self.options.prices
+
+    def _long_enough(self, conversation: Conversation, tokens: int) -> int:
         """Of a prefix, what the upstream caches at all."""
-        prices = self.options.prices
+        prices = self._prices(conversation)
         return tokens if prices is None or tokens >= prices.cached_from else 0
 
 
 class _InHand:
-    """Whether the prompt holds a message already, the same words in another session included."""
+    """Whether the prompt holds a message already, the same words in another session included.
 
-    def __init__(self, layout: Layout) -> None:
+    What was stored redacted is compared with the prompt's words redacted.
+    """
+
+    def __init__(self, layout: Layout, redactor: Redactor) -> None:
         self._ids = {item.id for item in layout.kept if item.id}
         self._texts = {text_of(item.message).strip() for item in layout.kept}
+        self._redactor = redactor
 
     def __call__(self, passage: Passage) -> bool:
-        return passage.id in self._ids or passage.text.strip() in self._texts
+        if passage.id in self._ids or passage.text.strip() in self._texts:
+            return True
+        return MARK in passage.text and passage.text.strip() in self._redacted
+
+    @functools.cached_property
+    def _redacted(self) -> set[str]:
+        return {self._redactor.unlisted(text) for text in self._texts}

@@ -1,9 +1,11 @@
 """The conversation at hand: a request beside what its session holds. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.chat.asking import in_context, leaning
+from gateway.chat.economics import Prices
+from gateway.chat.keeping import kept_text, kept_tokens
 from gateway.chat.prompt import Item, Layout, last_user
 from gateway.chat.threads import Spoken, aligned, hash_of
 from gateway.chat.wire import INSTRUCTIONS, ChatRequest, Message, message_of, text_of
@@ -11,8 +13,10 @@ from gateway.memory.alignment import Alignment
 from gateway.memory.growth import Loaded
 from gateway.memory.recall import chunks
 from gateway.memory.records import INSTANT_SECONDS, Record
+from gateway.redaction.redactor import Redactor
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
+from gateway.tokens.base import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Conversation:
     alignment: Alignment
     loaded: Loaded
     now: float = 0.0
+    redactor: Redactor = field(default_factory=lambda: Redactor(enabled=False))
+    prices: Prices | None = None
 
 
 def conversation_of(
@@ -43,12 +49,17 @@ def conversation_of(
     new_ids: Mapping[int, str],
     loaded: Loaded,
     now: float = 0.0,
+    redactor: Redactor | None = None,
+    prices: Prices | None = None,
 ) -> Conversation:
     """The request aligned with what was loaded; `new_ids` are for messages that are not stored."""
     alignment = aligned(said, loaded.head)
     ids = {**new_ids, **alignment.matched}
     messages = request.messages
-    return Conversation(owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded, now)
+    redactor = redactor or Redactor(enabled=False)
+    return Conversation(
+        owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded, now, redactor, prices
+    )
 
 
 def items_of(conversation: Conversation) -> list[Item]:
@@ -102,14 +113,15 @@ def repeated_block(conversation: Conversation) -> str:
 
 
 def query_of(conversation: Conversation) -> str:
-    """The last user message, behind what it needs of the turn before, be that sent or stored."""
+    """The last user message, behind what it needs of the turn before, be that sent or stored; as
+    the ranker may see it."""
     place = last_user(conversation.messages)
     if place is None:
         return ""
     question = text_of(conversation.messages[place])
-    return (
-        question if leaning(question) is None else in_context(question, *_turn_before(conversation))
-    )
+    if leaning(question) is not None:
+        question = in_context(question, *_turn_before(conversation))
+    return conversation.redactor.unlisted(question)
 
 
 def _turn_before(conversation: Conversation) -> tuple[str, str]:
@@ -129,8 +141,9 @@ def cut_index(conversation: Conversation, layout: Layout, now: float) -> Lexical
     stored |= {record.id for record in conversation.loaded.head.branch()}
     runs: list[list[Passage]] = []
     for item in layout.cut:
-        text = text_of(item.message)
-        if text and item.id and item.id not in stored:
+        if not item.id or item.id in stored:
+            continue
+        if text := kept_text(item.message, conversation.redactor):
             if not runs or item.role == "user":
                 runs.append([])
             session = conversation.loaded.head.key
@@ -139,15 +152,15 @@ def cut_index(conversation: Conversation, layout: Layout, now: float) -> Lexical
     return LexicalIndex([Chunk(tuple(passages)) for passages in runs])
 
 
-def upcoming(conversation: Conversation, now: float) -> list[Passage]:
+def upcoming(conversation: Conversation, tokenizer: Tokenizer, now: float) -> list[Passage]:
     """The session's rankable messages as the next turn will recall them, but for the answer."""
     head = conversation.loaded.head
     kept = [passage for chunk in chunks(head.tail, now) for passage in chunk.passages]
     asked = []
     for i in conversation.alignment.new:
-        message, position = conversation.said[i].message, conversation.said[i].position
-        role, text = conversation.said[i].role, text_of(message)
-        if text:
-            tokens, at = conversation.tokens[position], now + i * INSTANT_SECONDS
+        message, role = conversation.said[i].message, conversation.said[i].role
+        if text := kept_text(message, conversation.redactor):
+            tokens = kept_tokens(message, conversation.redactor, tokenizer)
+            at = now + i * INSTANT_SECONDS
             asked.append(Passage(conversation.ids[i], head.key, role, text, tokens, at))
     return [*kept, *asked]

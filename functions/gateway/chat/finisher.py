@@ -119,6 +119,7 @@ class Finisher:
     async def _append(
         self, turn: Turn, completion: Completion, beside: Sequence[Write], interrupted: bool
     ) -> None:
+        await turn.redactor.read([one.text for one in completion.answers()])
         answered = answers(turn, completion, self._tokenizer, self._new_id, interrupted=interrupted)
         paid = receipt(
             turn,
@@ -126,7 +127,7 @@ class Finisher:
             completion_tokens=self._completion_tokens(completion),
             finished=self._clock(),
             interrupted=interrupted,
-            prices=self._prices,
+            prices=turn.model.prices or self._prices,
         )
 
         def compose(head: Head) -> Addition:

@@ -1,18 +1,20 @@
 """One turn, from the request to the stored answer. Read `complete` from top to bottom."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
 from gateway.accounts.flags import Flags
+from gateway.chat.caching import ResponseCache
 from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
-from gateway.chat.compression import Compressor, Prompt
+from gateway.chat.compression import Compressor, Prompt, Status
 from gateway.chat.conversation import conversation_of
 from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
+from gateway.chat.models import KnownModel, Models, PriceList
 from gateway.chat.outgoing import body_of
 from gateway.chat.prefills import Prefills
 from gateway.chat.relay import Relay
@@ -25,9 +27,9 @@ from gateway.chat.replies import (
     turn_headers,
 )
 from gateway.chat.spending import held_cost
-from gateway.chat.threads import Spoken, Threads, spoken
+from gateway.chat.threads import Spoken, Threads, aligned, spoken
 from gateway.chat.turn import Turn
-from gateway.chat.wire import ChatRequest, check_sizes
+from gateway.chat.wire import ChatRequest, check_sizes, text_of
 from gateway.errors import UpstreamFailed, UpstreamTimedOut
 from gateway.identity.base import Identity
 from gateway.limits.base import Reservation
@@ -35,6 +37,8 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head, Owner
 from gateway.memory.records import new_id
+from gateway.redaction.redaction import Redaction
+from gateway.redaction.redactor import Redactor
 from gateway.telemetry.record import current
 from gateway.telemetry.stages import begin_completion, stage
 from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
@@ -52,6 +56,8 @@ class Call:
     session: str | None = None
     idempotency_key: str | None = None
     forwarded: Mapping[str, str] = field(default_factory=dict)
+    cached: bool | None = None
+    abandoned: Callable[[], Awaitable[bool]] | None = None
 
     @property
     def reads(self) -> bool:
@@ -76,7 +82,13 @@ class Pipeline:
         clock: Callable[[], float],
         randomness: Random,
         flags: Flags,
+        redaction: Redaction | None = None,
+        models: Models | None = None,
+        cache: ResponseCache | None = None,
     ) -> None:
+        self._cache = cache
+        self._models = models or Models(None, PriceList())
+        self._redaction = redaction or Redaction(enabled=False)
         self._limiter = limiter
         self._threads = threads
         self._compressor = compressor
@@ -107,19 +119,24 @@ class Pipeline:
             if isinstance(claim, StoredAnswer):
                 await self._limiter.settle(reservation, 0)
                 return replayed(claim)
-            turn = self._turn(caller, request, call, said, reservation, loaded, started, claim)
+            redactor = await self._redactor(caller, call, said, loaded)
+            model = await self._models.known(request.model)
+            turn = self._turn(
+                caller, request, call, said, reservation, loaded, started, redactor, model, claim
+            )
         except BaseException:
             await asyncio.shield(self._limiter.settle(reservation, 0))
             raise
 
         try:
+            turn = await self._looked_up(caller, turn, call)
             # 3. Recall what could matter, and 4. compress: select it under the budget.
-            turn = await self._held(await self._with_prompt(turn, call, tokens))
+            turn = await self._held(await self._with_prompt(turn, call, tokens), call)
             told = turn.prompt
             current().prompted(told.tokens_before, told.tokens_after, told.retriever)
             # 5. Complete at the upstream, streamed or whole; the ranker reads on meanwhile.
             self._prefills.begin(turn)
-            response = await self._asked(turn, call)
+            response = await self._answered(turn, call)
         except BaseException:
             await asyncio.shield(self._finisher.give_up(turn))
             raise
@@ -189,6 +206,18 @@ class Pipeline:
         about = f"{call.mode} {call.session or ''} ".encode()
         return await self._claims.take(caller.owner, call.idempotency_key, about + request.raw)
 
+    async def _redactor(
+        self, caller: Identity, call: Call, said: Sequence[Spoken], loaded: Loaded
+    ) -> Redactor:
+        """With what is new in the request looked through."""
+        if call.mode == "off":
+            return Redactor(enabled=False)
+        redactor = await self._redaction.of(caller.owner)
+        if redactor.enabled:
+            new = aligned(said, loaded.head).new
+            await redactor.read([text_of(said[i].message) for i in new])
+        return redactor
+
     def _turn(
         self,
         caller: Identity,
@@ -198,6 +227,8 @@ class Pipeline:
         reservation: Reservation,
         loaded: Loaded,
         started: float,
+        redactor: Redactor,
+        model: KnownModel,
         claim: Claim | None,
     ) -> Turn:
         bits = self._randomness.getrandbits
@@ -214,12 +245,32 @@ class Pipeline:
             key=new_id(started, bits, "k"),
             receipt_id=new_id(started, bits, "r"),
             writes=call.writes,
+            redactor=redactor,
+            model=model,
             claim=claim,
         )
 
+    async def _looked_up(self, caller: Identity, turn: Turn, call: Call) -> Turn:
+        """With the answer that an identical request had a moment ago, if it had one."""
+        if self._cache is None:
+            return turn
+        about = f"{call.mode} {call.session or ''}"
+        looked = await self._cache.look(caller, turn.request, about, call.cached)
+        return replace(turn, cached=looked)
+
+    async def _answered(self, turn: Turn, call: Call) -> UpstreamResponse:
+        if turn.cached.answer is not None:
+            return turn.cached.answer
+        response = await self._upstream.send(self._outgoing(turn, call))
+        return response if self._cache is None else self._cache.keeping(response, turn.cached.place)
+
     async def _with_prompt(self, turn: Turn, call: Call, tokens: Sequence[int]) -> Turn:
+        sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
+        if turn.cached.answer is not None:
+            status: Status = "miss" if call.reads else "off"
+            sent = replace(sent, status=status, retriever="none; reason=response-cache")
+            return replace(turn, prompt=sent)
         if not call.reads:
-            sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
             return replace(turn, prompt=sent)
         conversation = conversation_of(
             turn.owner,
@@ -230,11 +281,22 @@ class Pipeline:
             turn.message_ids,
             turn.loaded,
             turn.started,
+            turn.redactor,
+            turn.model.prices,
         )
-        return replace(turn, prompt=await self._compressor.compress(conversation))
+        prompt = await self._compressor.compress(conversation)
+        if not turn.model.takes(prompt.tokens_after) and turn.model.takes(sent.tokens_after):
+            prompt = replace(sent, status="miss", retriever="none; reason=context-length")
+        return replace(turn, prompt=prompt)
 
-    async def _held(self, turn: Turn) -> Turn:
-        """Hold more tokens where the prompt has outgrown what was reserved for it."""
+    async def _held(self, turn: Turn, call: Call) -> Turn:
+        """Hold more tokens where the prompt has outgrown what was reserved for it.
+
+        Raises `BadRequest` for a prompt that the model cannot take; with memory off the upstream
+        says so itself.
+        """
+        if call.mode != "off" and not turn.model.takes(turn.prompt.tokens_after):
+            raise turn.model.too_long(turn.prompt.tokens_after)
         self._sizes.learn_history(turn.owner, turn.loaded.head.session, turn.prompt.tokens_after)
         needed = turn.prompt.tokens_after + (turn.request.max_completion_tokens or 0)
         if needed <= turn.reservation.tokens:
@@ -254,7 +316,8 @@ class Pipeline:
         headers, body = call.forwarded, turn.request.raw
         if call.mode != "off":  # the body is read as JSON, whatever the client called it
             headers, body = {**headers, "content-type": "application/json"}, body_of(turn)
-        return UpstreamRequest("POST", "chat/completions", headers, body)
+        model = turn.request.model
+        return UpstreamRequest("POST", "chat/completions", headers, body, model, call.abandoned)
 
     async def _reply(self, turn: Turn, response: UpstreamResponse, call: Call) -> Reply:
         headers = {**passed_back(response.headers), **turn_headers(turn)}

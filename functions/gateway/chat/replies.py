@@ -37,6 +37,8 @@ class Reply:
 def turn_headers(turn: Turn) -> dict[str, str]:
     headers = {
         **prompt_headers(turn.prompt),
+        **turn.redactor.headers(),
+        **turn.cached.headers,
         **turn.reservation.headers(),
         "x-session-id": turn.loaded.head.session,
     }

@@ -1,14 +1,17 @@
 """What one turn holds while the upstream answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gateway.chat.caching import Looked
 from gateway.chat.claims import Claim
 from gateway.chat.compression import Prompt
+from gateway.chat.models import KnownModel
 from gateway.chat.threads import Spoken
 from gateway.chat.wire import ChatRequest
 from gateway.limits.base import Reservation
 from gateway.memory.growth import Loaded
+from gateway.redaction.redactor import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,6 @@ class Turn:
     receipt_id: str
     writes: bool
     claim: Claim | None = None
+    redactor: Redactor = field(default_factory=lambda: Redactor(enabled=False))
+    cached: Looked = field(default_factory=Looked)
+    model: KnownModel = field(default_factory=KnownModel)

@@ -135,7 +135,9 @@ class Model:
             "response_format": {"type": "json_object"},
             "max_completion_tokens": answer_tokens,
         }
-        request = UpstreamRequest("POST", "chat/completions", HEADERS, orjson.dumps(body))
+        request = UpstreamRequest(
+            "POST", "chat/completions", HEADERS, orjson.dumps(body), self._name
+        )
         response = await self._upstream.send(request)
         try:
             whole = await _read(response)

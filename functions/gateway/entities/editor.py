@@ -9,6 +9,8 @@ from gateway.entities.content import Kind, missing, whole_milliseconds
 from gateway.entities.ledger import Ledger
 from gateway.entities.operations import (
     FACTS,
+    MAX_NAME,
+    MAX_TEXT,
     Add,
     Adjust,
     Create,
@@ -21,8 +23,10 @@ from gateway.entities.operations import (
 )
 from gateway.entities.paths import is_entity
 from gateway.entities.register import Register, View
-from gateway.errors import BadRequest, Contested
+from gateway.errors import BadRequest, Contested, TooLarge
 from gateway.memory.records import content_hash, new_id
+from gateway.redaction.redaction import Redaction
+from gateway.redaction.redactor import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,9 @@ class Editor:
         ledger: Ledger,
         clock: Callable[[], float],
         randomness: Random,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._register = register
         self._ledger = ledger
         self._clock = clock
@@ -86,15 +92,15 @@ class Editor:
         Raises `BadRequest` for a key that made another one, `TooLarge`.
         """
         at = self._now() if valid_from is None else valid_from
-        id = self._id(owner, idempotency_key)
+        id, redactor = self._id(owner, idempotency_key), await self._redaction.of(owner)
         operation = Create(
             entity=id,
             kind=kind,
-            name=name,
+            name=_redacted(name, MAX_NAME, "name", redactor),
             valid_from=at,
             strength=strength,
             always_load=list(always_load),
-            statements=[self._told(one, at, FACTS) for one in statements],
+            statements=[self._told(one, at, FACTS, redactor) for one in statements],
         )
         try:
             await self._ledger.commit(owner, doing([operation], {id: 0}, at))
@@ -113,7 +119,8 @@ class Editor:
         if content.valid_to is not None:
             raise missing()
         blocks = {one.id: one.block for one in content.statements}
-        operations = self._operations(id, changes, at, blocks)
+        redactor = await self._redaction.of(owner)
+        operations = self._operations(id, changes, at, blocks, redactor)
         if not operations:
             raise BadRequest("Give something to change.")
         await self._ledger.commit(owner, doing(operations, {id: version}, at))
@@ -129,31 +136,33 @@ class Editor:
         return await self._ledger.commit(owner, doing([End(entity=id, at=at)], base, at))
 
     def _operations(
-        self, id: str, changes: Changes, at: float, blocks: dict[str, str]
+        self, id: str, changes: Changes, at: float, blocks: dict[str, str], redactor: Redactor
     ) -> list[Operation]:
+        name = changes.name
         adjusted = Adjust(
             entity=id,
-            name=changes.name,
+            name=None if name is None else _redacted(name, MAX_NAME, "name", redactor),
             kind=changes.kind,
             strength=changes.strength,
             always_load=None if changes.always_load is None else list(changes.always_load),
         )
         operations: list[Operation] = [adjusted] if adjusted != Adjust(entity=id) else []
         for one in changes.replace:
-            told = self._told(one.given, at, blocks.get(one.statement, FACTS))
+            told = self._told(one.given, at, blocks.get(one.statement, FACTS), redactor)
             operations.append(Replace(entity=id, replaces=one.statement, statement=told))
         operations += [Remove(entity=id, statement=one, at=at) for one in changes.remove]
-        operations += [Add(entity=id, statement=self._told(one, at, FACTS)) for one in changes.add]
+        told_now = (self._told(one, at, FACTS, redactor) for one in changes.add)
+        operations += [Add(entity=id, statement=one) for one in told_now]
         return operations
 
-    def _told(self, given: Given, at: float, block: str) -> Told:
+    def _told(self, given: Given, at: float, block: str, redactor: Redactor) -> Told:
         begins = at if given.valid_from is None else given.valid_from
         if given.valid_to is not None and given.valid_to <= begins:
             raise BadRequest("A statement's 'valid_to' is later than it begins.", param="valid_to")
         return Told(
             id=new_id(self._clock(), self._randomness.getrandbits, "s"),
             block=given.block or block,
-            text=given.text,
+            text=_redacted(given.text, MAX_TEXT, "text", redactor),
             valid_from=begins,
             valid_to=given.valid_to,
             sources=list(given.sources),
@@ -184,6 +193,13 @@ class Editor:
     async def _view(self, owner: str, id: str, at: float) -> View:
         """As of now, or of the change where that lies in the future."""
         return await self._register.get(owner, id, as_of=max(at, self._clock()))
+
+
+def _redacted(text: str, most: int, param: str, redactor: Redactor) -> str:
+    """Raises `TooLarge` where what stands for what was taken out leaves no room."""
+    if len(kept := redactor.text(text)) > most:
+        raise TooLarge(f"With its redactions this takes more than {most} characters.", param=param)
+    return kept
 
 
 def doing(operations: Sequence[Operation], base: dict[str, int], at: float) -> Change:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -15,6 +15,7 @@ from gateway.entities.staging import Staging
 from gateway.errors import BadRequest, TooLarge
 from gateway.identity.base import Identity
 from gateway.memory.log import MessageLog
+from gateway.redaction.redaction import Redaction
 
 MAX_CHARACTERS = 60_000
 LISTENED_TO = ("user", "assistant")
@@ -42,8 +43,14 @@ class Dated:
 
 class Processing:
     def __init__(
-        self, log: MessageLog, proposer: Proposer, staging: Staging, now: Callable[[], float]
+        self,
+        log: MessageLog,
+        proposer: Proposer,
+        staging: Staging,
+        now: Callable[[], float],
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._log = log
         self._proposer = proposer
         self._staging = staging
@@ -93,9 +100,16 @@ class Processing:
             raise BadRequest("There is nothing said in this session.", param="memory_input")
         if sum(len(one.text) for one in transcript) > MAX_CHARACTERS:
             raise _too_large()
+        transcript = await self._redacted(caller.owner, transcript)
         digest = _digest(session, transcript)
         valid_from = whole_milliseconds(self._now() if date is None else date)
         return Dated(session.id, transcript, valid_from, digest)
+
+    async def _redacted(self, owner: str, transcript: Sequence[Said]) -> list[Said]:
+        """What was stored before redaction was on is looked through too: facts are made of it."""
+        redactor = await self._redaction.of(owner)
+        await redactor.read([one.text for one in transcript])
+        return [replace(one, text=redactor.text(one.text)) for one in transcript]
 
     async def _stored(self, owner: str, session: str) -> tuple[list[Said], float]:
         """Raises `TooLarge` for a session that is too long before all of it is read."""

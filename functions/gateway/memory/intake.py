@@ -17,7 +17,8 @@ COMMIT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One message as it was handed in; `at` None means now."""
+    """One message as it shall be stored; `at` None means now. `said` are its words as they were
+    handed in, by which it is known again, where `content` has not all of them."""
 
     role: str
     content: str
@@ -27,6 +28,7 @@ class Given:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     expires_at: float | None = None
     pin: bool = False
+    said: str | None = None
 
 
 class Intake:
@@ -73,7 +75,8 @@ class Intake:
         return [known[random_part(record.id)] for record in part]
 
     def _record(self, owner: str, given: Given, now: float, name: str) -> Record:
-        hash = content_hash(owner, given.role, given.content, ())
+        words = given.content if given.said is None else given.said
+        hash = content_hash(owner, given.role, words, ())
         return Record(
             id=new_id(now, _bits_of(content_hash(owner, "id", name, (hash, given.session)))),
             session="",

@@ -6,6 +6,7 @@ may be sent again: what is there already stays as it is.
 """
 
 from collections.abc import AsyncIterable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.entities.restoration import EntityRestoration
@@ -35,6 +36,8 @@ from gateway.portability.items import (
     Version,
 )
 from gateway.portability.report import Report
+from gateway.redaction.extras import redacted_extras
+from gateway.redaction.redactor import Redactor
 
 MAX_MESSAGES = 500
 MAX_SESSIONS = 16  # a head may take 200 KiB, Firestore's commit 10 MiB
@@ -55,7 +58,9 @@ class Import:
         entities: EntityRestoration,
         count: Count,
         clock: Callable[[], float],
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor or Redactor(enabled=False)
         self._owner = owner
         self._restoration = restoration
         self._count = count
@@ -90,7 +95,9 @@ class Import:
             case End():
                 self.report.whole = True
             case Session():
-                facts = Facts(item.id, item.title, item.created_at, item.updated_at)
+                facts = Facts(
+                    item.id, self._redactor.text(item.title), item.created_at, item.updated_at
+                )
                 await self._make_room(item.id, 0)
                 self._facts.setdefault(item.id, facts)
                 self._names.add(item.id)
@@ -101,11 +108,18 @@ class Import:
             case Refused():
                 self.report.refuse(item)
             case Version():
-                await self._histories.version(item)
+                await self._histories.version(self._redacted(item))
             case Committed():
                 await self._histories.commit(item)
             case Aside():
                 pass
+
+    def _redacted(self, version: Version) -> Version:
+        redactor, content = self._redactor, version.returning.content
+        told = [replace(one, text=redactor.text(one.text)) for one in content.statements]
+        name = redactor.text(content.name)
+        content = replace(content, name=name, statements=tuple(told))
+        return replace(version, returning=replace(version.returning, content=content))
 
     async def _said(self, said: Said) -> None:
         self.report.read += 1
@@ -148,22 +162,26 @@ class Import:
     def _record(self, said: Said) -> Record:
         """Raises `Malformed` for what no document could hold."""
         hash = content_hash(self._owner, said.role, said.content, _tool_ids(said.extras))
+        content, extras = (
+            self._redactor.text(said.content),
+            redacted_extras(said.extras, self._redactor),
+        )
         record = Record(
             id=said.id or self._id(said),
             session="",
             sequence=said.sequence,
             parent=said.parent,
             role=said.role,
-            content=said.content,
-            tokens=self._count(said.role, said.content, said.extras),
+            content=content,
+            tokens=self._count(said.role, content, extras),
             at=self._now if said.at is None else said.at,
             hash=said.hash if said.hash and self._own_hashes else hash,
             state=said.state,
             interrupted=said.interrupted,
             expires_at=said.expires_at,
             pin=said.pin,
-            metadata=said.metadata,
-            extras=said.extras,
+            metadata=self._redactor.value(said.metadata),
+            extras=extras,
             receipt=said.receipt,
         )
         if size(record) > MESSAGE_BYTES - len(said.session or ""):

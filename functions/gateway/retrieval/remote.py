@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 
 import orjson
 
+from gateway.breaker import Breaker, Permit
 from gateway.retrieval.base import (
     FLOOR,
     Forgotten,
@@ -25,7 +26,6 @@ from gateway.retrieval.base import (
     Shortfall,
     Standing,
 )
-from gateway.retrieval.breaker import Breaker, Permit
 from gateway.retrieval.fusion import REMOTE, Fused, Weighing, fuse
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.overhead import Overhead

@@ -16,6 +16,7 @@ from gateway.memory.restoration import Restoration
 from gateway.portability.formats import Body, Format, format_of, items_of
 from gateway.portability.importing import Import
 from gateway.portability.report import Report
+from gateway.redaction.redaction import Redaction
 from gateway.routes.requests import body_pieces, storer_of
 from gateway.routes.responses import json_response
 from gateway.tokens.base import Tokenizer
@@ -34,7 +35,9 @@ class ImportRoutes:
         *,
         limiter: Limiter,
         max_import_bytes: int,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._door = door
         self._restoration = restoration
         self._entities = entities
@@ -59,10 +62,12 @@ class ImportRoutes:
         format = format_of(request.query_params.get("format"), content_type, opening)
         owner = caller.owner
         restored = self._restoration(owner), self._entities(owner)
-        work = Import(owner, *restored, self._count, self._clock)
+        redactor = await self._redaction.of(owner)
+        work = Import(owner, *restored, self._count, self._clock, redactor)
         report = await work.take(items_of(format, opening, body))
         _check(report)
-        return json_response(_told(report, format), 200, reservation.headers())
+        headers = {**redactor.headers(), **reservation.headers()}
+        return json_response(_told(report, format), 200, headers)
 
     def _count(self, role: str, content: str, extras: Mapping[str, Any]) -> int:
         message = {"role": role, "content": content, **extras}

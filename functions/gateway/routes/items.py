@@ -20,6 +20,8 @@ from gateway.memory.archived import Archived
 from gateway.memory.edits import Edits
 from gateway.memory.intake import Given, Intake
 from gateway.memory.records import Record, session_key
+from gateway.redaction.redaction import Redaction
+from gateway.redaction.redactor import Redactor
 from gateway.routes.memory import DEFAULT_SESSION, check_size, validated
 from gateway.routes.requests import (
     caller_of,
@@ -64,7 +66,9 @@ class ItemRoutes:
         limiter: Limiter,
         max_body_bytes: int,
         max_message_characters: int,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._door = door
         self._intake = intake
         self._edits = edits
@@ -88,10 +92,12 @@ class ItemRoutes:
         caller = await storer_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
-        given = self._given(validated(NewItem, body))
+        redactor = await self._redaction.of(caller.owner)
+        given = self._given(validated(NewItem, body), redactor)
         key = idempotency_key_of(request, caller)
         (record,) = await self._intake.store(caller.owner, [given], key)
-        return json_response(_told(record, given.session, caller), 201, reservation.headers())
+        headers = {**redactor.headers(), **reservation.headers()}
+        return json_response(_told(record, given.session, caller), 201, headers)
 
     async def page(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)
@@ -118,14 +124,16 @@ class ItemRoutes:
             return shelved.record, shelved.session
         return found.record, found.session
 
-    def _given(self, item: NewItem) -> Given:
+    def _given(self, item: NewItem, redactor: Redactor) -> Given:
         metadata = {} if item.item_type == MESSAGE else {TYPE: item.item_type}
         check_size(item.content, metadata, self._max_message_characters)
+        content = redactor.text(item.content)
         return Given(
             role="user",
-            content=item.content,
+            content=content,
+            said=item.content,
             session=checked_session(item.thread_id, "thread_id"),
-            tokens=MESSAGE_OVERHEAD_TOKENS + self._tokenizer.count(item.content),
+            tokens=MESSAGE_OVERHEAD_TOKENS + self._tokenizer.count(content),
             metadata=metadata,
         )
 

@@ -26,6 +26,8 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.intake import Given, Intake
 from gateway.memory.records import Record
 from gateway.memory.segments import MESSAGE_BYTES
+from gateway.redaction.redaction import Redaction
+from gateway.redaction.redactor import Redactor
 from gateway.retention.decisions import OVERRIDE, override_of
 from gateway.routes.requests import checked_session, idempotency_key_of, own, read_body, storer_of
 from gateway.routes.responses import json_response
@@ -95,7 +97,9 @@ class MemoryRoutes:
         limiter: Limiter,
         max_body_bytes: int,
         max_message_characters: int,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._door = door
         self._intake = intake
         self._tokenizer = tokenizer
@@ -112,27 +116,32 @@ class MemoryRoutes:
         caller = await storer_of(request, self._door)
         reservation = await self._limiter.admit(caller.subject, 0, caller.key)
         body = parse_object(await read_body(request, self._max_body_bytes))
-        given = [self._given(one, place) for place, one in _parsed(body, caller).items()]
+        parsed = _parsed(body, caller)
+        redactor = await self._redaction.of(caller.owner)
+        await redactor.read([one.content for one in parsed.values()])
+        given = [self._given(one, place, redactor) for place, one in parsed.items()]
         key = idempotency_key_of(request, caller)
         stored = await self._intake.store(caller.owner, given, key)
         items = [
             {"id": record.id, "object": "memory.message", "session_id": one.session}
             for one, record in zip(given, stored, strict=True)
         ]
-        return json_response({"object": "list", "data": items}, 201, reservation.headers())
+        headers = {**redactor.headers(), **reservation.headers()}
+        return json_response({"object": "list", "data": items}, 201, headers)
 
-    def _given(self, message: GivenMessage, place: str) -> Given:
+    def _given(self, message: GivenMessage, place: str, redactor: Redactor) -> Given:
         """All that could be refused is refused here, before the first message is stored."""
         metadata = with_override(message.metadata, message.importance_override, place)
         check_size(message.content, metadata, self._max_message_characters, place)
-        tokens = MESSAGE_OVERHEAD_TOKENS + self._tokenizer.count(message.content)
+        content = redactor.text(message.content)
         return Given(
             role=message.role,
-            content=message.content,
+            content=content,
+            said=message.content,
             session=checked_session(message.session_id, f"{place}session_id"),
-            tokens=tokens,
+            tokens=MESSAGE_OVERHEAD_TOKENS + self._tokenizer.count(content),
             at=epoch_of(message.at),
-            metadata=metadata,
+            metadata=redactor.value(metadata),
             expires_at=ending(message.expires_at, self._clock(), place),
             pin=message.pin,
         )

@@ -16,6 +16,8 @@ from gateway.identity.base import Authenticator
 from gateway.memory.archived import Archived
 from gateway.memory.edits import Edits, missing
 from gateway.memory.records import Record
+from gateway.redaction.redaction import Redaction
+from gateway.redaction.redactor import Redactor
 from gateway.retention.decisions import OVERRIDE, override_of
 from gateway.routes.items import MESSAGE, TYPE, type_of
 from gateway.routes.memory import (
@@ -75,7 +77,9 @@ class MessageRoutes:
         *,
         max_body_bytes: int,
         max_message_characters: int,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._door = door
         self._edits = edits
         self._archived = archived
@@ -103,7 +107,8 @@ class MessageRoutes:
     async def edit(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)
         body = parse_object(await read_body(request, self._max_body_bytes))
-        change = self._change(validated(Patch, own(body, caller)))
+        redactor = await self._redaction.of(caller.owner)
+        change = self._change(validated(Patch, own(body, caller)), redactor)
         id = request.path_params["id"]
         try:
             found = await self._edits.revise(caller.owner, id, change)
@@ -112,7 +117,8 @@ class MessageRoutes:
             raise Contested(
                 "What is archived is read and deleted, not changed.", code="message_archived"
             ) from None
-        return json_response(message_told(found.record, found.session))
+        told = message_told(found.record, found.session)
+        return json_response(told, headers=redactor.headers())
 
     async def delete(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)
@@ -139,22 +145,23 @@ class MessageRoutes:
             return shelved.record, {**told, "archived": True}
         return found.record, message_told(found.record, found.session)
 
-    def _change(self, patch: Patch) -> Callable[[Record], Record]:
+    def _change(self, patch: Patch, redactor: Redactor) -> Callable[[Record], Record]:
         """Raises `BadRequest`, `TooLarge`; what it returns raises them too, and `NotFound`."""
         given = patch.model_dump(exclude_none=True).keys() | (patch.model_fields_set & CLEARABLE)
         if not given:
             raise BadRequest(f"Give what is to change: {', '.join(Patch.model_fields)}.")
         check_size(patch.content or "", patch.metadata or {}, self._max_message_characters)
         expires_at = ending(patch.expires_at, self._clock())
+        content = redactor.text(patch.content or "")
 
         def changed(record: Record) -> Record:
             if not record.alive(self._clock()):
                 raise missing()
             return replace(
                 record,
-                content=record.content if patch.content is None else patch.content,
+                content=content or record.content,
                 pin=record.pin if patch.pin is None else patch.pin,
-                metadata=patch.metadata_after(record),
+                metadata=redactor.value(patch.metadata_after(record)),
                 expires_at=expires_at if "expires_at" in given else record.expires_at,
             )
 

@@ -11,7 +11,7 @@ from gateway.routes.responses import json_response
 from gateway.upstream.catalogue import Catalogue
 
 
-class Models:
+class ModelRoutes:
     def __init__(self, door: Authenticator, catalogue: Catalogue) -> None:
         self._door = door
         self._catalogue = catalogue

@@ -17,6 +17,7 @@ from gateway.telemetry.stages import stage
 
 PERSON_FIELDS = ("user_id", "tenant_id", "workspace_id")
 READING = ("GET", "HEAD")
+CACHING = {"": None, "on": True, "off": False}
 MODES = ("on", "read", "write", "off")
 SESSION_ID = re.compile(r"[!-~]{1,200}")
 MAX_KEY_CHARACTERS = 255
@@ -116,11 +117,16 @@ def call_of(request: Request, caller: Identity) -> Call:
     if mode not in MODES:
         raise BadRequest("X-Memory is one of on, read, write, off.", param="X-Memory")
     session = headers.get("x-session-id")
+    cached = headers.get("x-cache", "").strip().lower()
+    if cached not in CACHING:
+        raise BadRequest("X-Cache is on or off.", param="X-Cache")
     return Call(
         mode=cast("MemoryMode", mode),
         session=checked_session(session) if session else None,
         idempotency_key=idempotency_key_of(request, caller),
         forwarded=forwarded(request),
+        cached=CACHING[cached],
+        abandoned=request.is_disconnected,
     )
 
 

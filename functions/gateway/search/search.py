@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from gateway.memory.recall import NEVER
 from gateway.memory.records import Record, session_key
+from gateway.redaction.redaction import Redaction
 from gateway.retention.decisions import DAY_SECONDS, importance_of
 from gateway.retention.importance import Importance, importance
 from gateway.retrieval.base import Passage, Question, Ranker, Ranking
@@ -84,8 +85,14 @@ class Valued:
 
 class Search:
     def __init__(
-        self, library: Library, ranker: Ranker, weights: Weights, clock: Callable[[], float]
+        self,
+        library: Library,
+        ranker: Ranker,
+        weights: Weights,
+        clock: Callable[[], float],
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction(enabled=False)
         self._library = library
         self._ranker = ranker
         self._weights = weights
@@ -136,7 +143,8 @@ class Search:
         def beside(passage: Passage) -> bool:
             return not wanted.admits(passage)
 
-        question = Question(wanted.query, held.indexes, owner, held.epoch, beside)
+        query = (await self._redaction.of(owner)).unlisted(wanted.query)
+        question = Question(query, held.indexes, owner, held.epoch, beside)
         return await timed(self._ranker, question)
 
 

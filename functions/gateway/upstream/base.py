@@ -1,18 +1,24 @@
 """The upstream port: one HTTP exchange with whatever answers, as bytes in and bytes out."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """`path` is relative to the base (`chat/completions`); `headers` are already allow-listed."""
+    """`path` is relative to the base (`chat/completions`); `headers` are already allow-listed.
+
+    `model` is the one that the body names, by which an upstream is chosen where there are several.
+    `abandoned` tells whether the client has left, so that nothing is tried again for nobody.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes = b""
+    model: str = ""
+    abandoned: Callable[[], Awaitable[bool]] | None = None
 
 
 class UpstreamResponse(Protocol):

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx
 
-from gateway.errors import NotFound, UpstreamFailed, UpstreamTimedOut
+from gateway.errors import NotFound, UpstreamFailed, UpstreamTimedOut, UpstreamUnreachable
 from gateway.telemetry.metrics import PoolUse
 from gateway.telemetry.record import trace_headers
 from gateway.upstream.aiohttp import AiohttpTransport, DirectClient
@@ -165,7 +165,7 @@ def _translated(too_late: str) -> Iterator[None]:
     except (TimeoutError, httpx.TimeoutException) as error:
         raise UpstreamTimedOut(too_late) from error
     except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
-        raise UpstreamFailed("The upstream cannot be reached.") from error
+        raise UpstreamUnreachable("The upstream cannot be reached.") from error
     except (httpx.HTTPError, OSError) as error:
         raise UpstreamFailed("The connection to the upstream broke.") from error
 

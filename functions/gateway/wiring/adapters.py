@@ -1,6 +1,7 @@
 """What the settings name: a store, an upstream, who ranks, who is let in. Opens nothing."""
 
 import time
+from random import SystemRandom
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -23,6 +24,7 @@ from gateway.tokens.base import Tokenizer
 from gateway.upstream.base import Upstream
 from gateway.upstream.openai import OpenAIUpstream, make_client
 from gateway.upstream.preview import PreviewUpstream
+from gateway.wiring.upstreams import PREVIEWS, several_from
 
 RANKINGS_AT_ONCE = 256  # of one instance; the deadline ends what waits for a connection beyond
 
@@ -40,8 +42,10 @@ def documents_from(url: str) -> Documents:
 
 
 def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Tokenizer) -> Upstream:
-    """The upstream at `UPSTREAM_BASE`; empty or `preview:` means the preview."""
-    if settings.upstream_base in {"", "preview:"}:
+    """Those of `UPSTREAMS`, or that of `UPSTREAM_BASE`; empty or `preview:` is the preview."""
+    if settings.upstreams.get_secret_value():
+        return several_from(settings, client, SystemRandom())
+    if settings.upstream_base in PREVIEWS:
         return PreviewUpstream(tokenizer.count, OPENING, time.time)
     return OpenAIUpstream(
         settings.upstream_base,

@@ -2,20 +2,31 @@
 
 from starlette.routing import Route
 
+from gateway.chat.caching import ResponseCache
 from gateway.chat.claims import Claims
 from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import Compressor
+from gateway.chat.embedding import Embedding
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
+from gateway.chat.models import Models
 from gateway.chat.pipeline import Pipeline
 from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
 from gateway.memory.recall import Recall
 from gateway.routes.chat import chat_routes
-from gateway.routes.models import Models
+from gateway.routes.embeddings import embedding_routes
+from gateway.routes.models import ModelRoutes
 from gateway.upstream.catalogue import Catalogue
 from gateway.wiring import options
 from gateway.wiring.parts import Parts
+
+
+def _cache(parts: Parts) -> ResponseCache | None:
+    settings = parts.settings
+    if not settings.enable_response_cache:
+        return None
+    return ResponseCache(parts.documents, settings.response_cache_ttl_seconds, parts.clock)
 
 
 def conversing(parts: Parts) -> list[Route]:
@@ -24,6 +35,7 @@ def conversing(parts: Parts) -> list[Route]:
     threads = Threads(parts.documents, parts.log, randomness)
     recall = Recall(parts.documents, parts.cache)
     compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
+    catalogue = Catalogue(parts.upstream, parts.documents, clock)
     claims, sizes = Claims(parts.documents, clock), Sizes()
     finisher = Finisher(
         parts.log,
@@ -48,9 +60,19 @@ def conversing(parts: Parts) -> list[Route]:
         clock,
         randomness,
         parts.flags,
+        parts.redaction,
+        Models(catalogue, options.price_list(settings)),
+        _cache(parts),
     )
-    desk = CompressionDesk(parts.limiter, threads, compressor, clock, randomness, parts.flags)
+    desk = CompressionDesk(
+        parts.limiter, threads, compressor, clock, randomness, parts.flags, parts.redaction
+    )
     return [
         *chat_routes(parts.door, pipeline, desk, settings.max_body_bytes),
-        *Models(parts.door, Catalogue(parts.upstream, parts.documents, clock)).routes(),
+        *embedding_routes(
+            parts.door,
+            Embedding(parts.limiter, parts.upstream, parts.tokenizer),
+            settings.max_body_bytes,
+        ),
+        *ModelRoutes(parts.door, catalogue).routes(),
     ]

@@ -45,7 +45,7 @@ def _entities(parts: Parts, register: Register, model: Model) -> list[Route]:
         parts.door,
         register,
         Removal(parts.documents, register, patience),
-        Editor(register, ledger, clock, randomness),
+        Editor(register, ledger, clock, randomness, parts.redaction),
         limiter=parts.limiter,
         max_body_bytes=parts.settings.max_body_bytes,
     )
@@ -54,7 +54,7 @@ def _entities(parts: Parts, register: Register, model: Model) -> list[Route]:
         register,
         Reversals(register, ledger, clock, patience),
         staging,
-        Processing(parts.log, proposer, staging, clock),
+        Processing(parts.log, proposer, staging, clock, parts.redaction),
         limiter=parts.limiter,
         max_body_bytes=parts.settings.max_body_bytes,
     )

@@ -1,16 +1,20 @@
 """What the settings say, in the words of those who need it. Pure."""
 
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from gateway.accounts.flags import FLAGS, Flag
 from gateway.chat.compression import CompressionOptions
 from gateway.chat.economics import Prices
+from gateway.chat.models import PriceList
 from gateway.limits.base import Limits
 from gateway.retention.decisions import DAY_SECONDS, Policy
 from gateway.search.scoring import Weights
 from gateway.settings import Settings
+from gateway.upstream.routing import price_of
+from gateway.wiring.upstreams import routes_from
 
 HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+:[ -~]*")
 KEPT = (
@@ -62,6 +66,15 @@ def prices(settings: Settings) -> Prices | None:
         completion=settings.price_completion_per_million,
         retriever_hour=settings.retriever_price_per_hour or None,
         cached_from=settings.price_cached_from_tokens,
+    )
+
+
+def price_list(settings: Settings) -> PriceList:
+    return PriceList(
+        otherwise=prices(settings),
+        retriever_hour=settings.retriever_price_per_hour or None,
+        cached_from=settings.price_cached_from_tokens,
+        configured=partial(price_of, routes_from(settings)),
     )
 
 

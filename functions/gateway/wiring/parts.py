@@ -22,6 +22,7 @@ from gateway.memory.intake import Intake
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache
 from gateway.memory.records import new_id
+from gateway.redaction.redaction import Redaction
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.remote import RemoteRanker
 from gateway.search.library import Library
@@ -59,6 +60,7 @@ class Parts:
     cache: IndexCache
     ranker: LexicalRanker | RemoteRanker
     search: Search
+    redaction: Redaction
 
     @property
     def intake(self) -> Intake:
@@ -96,6 +98,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
+    redaction = Redaction(settings.enable_redaction)
     return Parts(
         settings=settings,
         randomness=randomness,
@@ -122,5 +125,8 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         log=MessageLog(documents, clock, randomness),
         cache=cache,
         ranker=ranker,
-        search=Search(Library(documents, cache), ranker, options.weights(settings), clock),
+        search=Search(
+            Library(documents, cache), ranker, options.weights(settings), clock, redaction
+        ),
+        redaction=redaction,
     )

@@ -47,6 +47,7 @@ def _messages(parts: Parts) -> list[Route]:
         limiter=parts.limiter,
         max_body_bytes=settings.max_body_bytes,
         max_message_characters=settings.max_message_characters,
+        redaction=parts.redaction,
     )
     messages = MessageRoutes(
         parts.door,
@@ -56,6 +57,7 @@ def _messages(parts: Parts) -> list[Route]:
         parts.clock,
         max_body_bytes=settings.max_body_bytes,
         max_message_characters=settings.max_message_characters,
+        redaction=parts.redaction,
     )
     items = ItemRoutes(
         parts.door,
@@ -68,6 +70,7 @@ def _messages(parts: Parts) -> list[Route]:
         limiter=parts.limiter,
         max_body_bytes=settings.max_body_bytes,
         max_message_characters=settings.max_message_characters,
+        redaction=parts.redaction,
     )
     return [*memory.routes(), *messages.routes(), *items.routes()]
 
@@ -107,6 +110,7 @@ def _portability(parts: Parts, erasure: Erasure) -> list[Route]:
         clock,
         limiter=parts.limiter,
         max_import_bytes=settings.max_import_bytes,
+        redaction=parts.redaction,
     )
     return [
         *export_routes(parts.door, Export(documents, options.kept(settings))),

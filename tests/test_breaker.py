@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.retrieval.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker, Permit
+from gateway.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker, Permit
 
 
 class Clock:
