@@ -22,6 +22,10 @@ def told() -> Kept:
     return Kept(WHOLE, {"content-type": "application/json"})
 
 
+async def switched_on(_: str) -> bool:
+    return True
+
+
 async def asked(cache: ResponseCache) -> str:
     looked = await cache.look(ALICE, REQUEST, "on", None)
     if looked.answer is None:
@@ -33,7 +37,7 @@ async def test_its_time_is_over_whatever_the_store_still_holds(
     documents: MeteredDocuments,
 ) -> None:
     clock = Clock(1_000.0)
-    cache = ResponseCache(documents, 300.0, clock)
+    cache = ResponseCache(documents, switched_on, 300.0, clock)
     assert [await asked(cache) for _ in range(2)] == ["miss", "hit"]
     clock.now += 299.0
     assert await asked(cache) == "hit"
@@ -43,7 +47,7 @@ async def test_its_time_is_over_whatever_the_store_still_holds(
 
 
 async def test_two_at_once_ask_twice_and_keep_one(documents: MeteredDocuments) -> None:
-    cache = ResponseCache(documents, 300.0, Clock(0.0))
+    cache = ResponseCache(documents, switched_on, 300.0, Clock(0.0))
     first = await cache.look(ALICE, REQUEST, "on", None)
     second = await cache.look(ALICE, REQUEST, "on", None)
     for looked in (first, second):
@@ -56,5 +60,18 @@ async def test_a_store_that_is_away_is_a_miss(documents: MeteredDocuments) -> No
         async def get(self, *paths: str) -> Any:
             raise StoreUnavailable
 
-    cache = ResponseCache(Away(documents), 300.0, Clock(0.0))
+    cache = ResponseCache(Away(documents), switched_on, 300.0, Clock(0.0))
     assert [await asked(cache) for _ in range(2)] == ["miss", "miss"]
+
+
+async def test_where_it_is_switched_off_nothing_is_read_or_kept(
+    documents: MeteredDocuments,
+) -> None:
+    async def bobs_alone(owner: str) -> bool:
+        return owner != ALICE.owner
+
+    cache = ResponseCache(documents, bobs_alone, 300.0, Clock(0.0))
+    before = documents.operations
+    looked = await cache.look(ALICE, REQUEST, "on", None)
+    assert (looked.answer, looked.place, dict(looked.headers)) == (None, None, {})
+    assert documents.operations == before

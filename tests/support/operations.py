@@ -100,6 +100,7 @@ class Gateway:
             lambda: new_id(clock(), randomness.getrandbits),
             prices=None,
             answers_are_memories=True,
+            flags=flags or switched_on(),
         )
         self._pipeline = Pipeline(
             limiter,

@@ -162,6 +162,7 @@ def _pipeline(
         lambda: new_id(clock(), randomness.getrandbits),
         options.prices,
         upstream.answers_are_memories,
+        switched_on(),
     )
     recall = Recall(documents, IndexCache(100_000_000))
     return Pipeline(

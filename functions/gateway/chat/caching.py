@@ -99,10 +99,18 @@ class Looked:
 
 
 class ResponseCache:
-    """`seconds` 0 keeps nothing. What the store does not give or take is a miss."""
+    """`enabled` tells for whose memory. `seconds` 0 keeps nothing. What the store does not give or
+    take is a miss."""
 
-    def __init__(self, documents: Documents, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        enabled: Callable[[str], Awaitable[bool]],
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
         self._documents = documents
+        self._enabled = enabled
         self._seconds = seconds
         self._clock = clock
         self.hits = 0
@@ -114,6 +122,8 @@ class ResponseCache:
         """`about` is what else decides the answer; `asked` whether the caller wants it kept, None
         to leave it to the temperature."""
         if not self._seconds or not _wanted(request, asked):
+            return Looked()
+        if not await self._enabled(caller.owner):
             return Looked()
         key = _key(caller, request, about)
         path = f"{owner_path(caller.owner)}/requests/{key}"

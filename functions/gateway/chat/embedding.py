@@ -38,7 +38,7 @@ class Embedding:
             tokens += self._count(texts)
         else:
             tokens += await asyncio.to_thread(self._count, texts)
-        reservation = await self._limiter.admit(caller.subject, tokens)
+        reservation = await self._limiter.admit(caller.subject, tokens, caller.key)
         request = UpstreamRequest("POST", "embeddings", call.forwarded, body, model, call.abandoned)
         used = 0
         try:

@@ -7,6 +7,7 @@ Interrupted: the same, the answer marked. Given up: nothing is stored, reserved 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from gateway.accounts.flags import Flags
 from gateway.chat.additions import addition, answers
 from gateway.chat.claims import Claims, StoredAnswer
 from gateway.chat.completion import Completion
@@ -41,6 +42,7 @@ class Finisher:
         new_id: Callable[[], str],
         prices: Prices | None,
         answers_are_memories: bool,
+        flags: Flags,
     ) -> None:
         self._log = log
         self._limiter = limiter
@@ -51,6 +53,7 @@ class Finisher:
         self._new_id = new_id
         self._prices = prices
         self._answers_are_memories = answers_are_memories
+        self._flags = flags
 
     async def remember(
         self, turn: Turn, completion: Completion, answer: StoredAnswer, *, interrupted: bool = False
@@ -66,7 +69,7 @@ class Finisher:
             tokens = self._completion_tokens(completion) / turn.request.choices
             self._sizes.learn(turn.owner, turn.request.model, tokens)
         if turn.writes:
-            beside = self._beside(turn, completion, None if interrupted else answer)
+            beside = await self._beside(turn, completion, None if interrupted else answer)
             try:
                 with stage("remember"):
                     await self._append(turn, completion, beside, interrupted)
@@ -76,7 +79,7 @@ class Finisher:
                 await self.give_up(turn, completion)
                 raise
         else:
-            spending = self._spent(turn, completion, answered=not interrupted)
+            spending = await self._spent(turn, completion, answered=not interrupted)
             await self._limiter.settle(
                 turn.reservation, self._tokens_used(turn, completion), spending
             )
@@ -91,7 +94,7 @@ class Finisher:
         if completion is None:
             await self._limiter.settle(turn.reservation, 0)
         else:
-            spending = self._spent(turn, completion, answered=False)
+            spending = await self._spent(turn, completion, answered=False)
             used = self._tokens_used(turn, completion)
             await self._limiter.settle(turn.reservation, used, spending)
         if turn.claim:
@@ -144,21 +147,24 @@ class Finisher:
 
         await self._log.append(turn.owner, turn.loaded.head.session, compose, turn.loaded)
 
-    def _beside(
+    async def _beside(
         self, turn: Turn, completion: Completion, answer: StoredAnswer | None
     ) -> list[Write]:
         """Of an interrupted answer there is none to keep."""
-        spending = self._spent(turn, completion, answered=answer is not None)
+        spending = await self._spent(turn, completion, answered=answer is not None)
         used = self._tokens_used(turn, completion)
         writes: list[Write] = [*self._limiter.settlement(turn.reservation, used, spending)]
         if turn.claim and answer:
             writes.append(self._claims.kept(turn.claim, answer))
         return writes
 
-    def _spent(self, turn: Turn, completion: Completion, *, answered: bool) -> Spent:
+    async def _spent(self, turn: Turn, completion: Completion, *, answered: bool) -> Spent:
+        """With analytics off what the budgets need, and no more."""
         tokens = self._completion_tokens(completion)
-        money = money_of(turn, completion, tokens, self._prices)
-        return spent(turn, tokens, money, answered=answered)
+        money = money_of(turn, completion, tokens, turn.model.prices or self._prices)
+        used = spent(turn, tokens, money, answered=answered)
+        counted = await self._flags.enabled("ENABLE_USAGE_ANALYTICS", turn.owner)
+        return used if counted else Spent(cost=used.cost)
 
     def _completion_tokens(self, completion: Completion) -> int:
         usage = completion.usage or {}

@@ -12,6 +12,7 @@ from gateway.chat.claims import Claim, Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.compression import Compressor, Prompt, Status
 from gateway.chat.conversation import conversation_of
+from gateway.chat.economics import Prices
 from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
 from gateway.chat.models import KnownModel, Models, PriceList
@@ -110,17 +111,19 @@ class Pipeline:
         self._limiter.refuse_known(caller.subject, 0, caller.key)  # before anything is counted
         tokens = await self._counted(request)
         said = spoken(caller.owner, request.messages) if call.mode != "off" else []
+        model = await self._models.known(request.model)
 
         # 2. Admit: one write, before any money is spent; session and flags are read meanwhile.
         with stage("admit"):
-            reservation, loaded, call = await self._admit(caller, request, call, tokens, said)
+            reservation, loaded, call = await self._admit(
+                caller, request, call, tokens, said, model.prices
+            )
         try:
             claim = await self._claim(caller, request, call)
             if isinstance(claim, StoredAnswer):
                 await self._limiter.settle(reservation, 0)
                 return replayed(claim)
             redactor = await self._redactor(caller, call, said, loaded)
-            model = await self._models.known(request.model)
             turn = self._turn(
                 caller, request, call, said, reservation, loaded, started, redactor, model, claim
             )
@@ -168,6 +171,7 @@ class Pipeline:
         call: Call,
         tokens: Sequence[int],
         said: Sequence[Spoken],
+        prices: Prices | None,
     ) -> tuple[Reservation, Loaded, Call]:
         """With the call as it may be made: without memory, where that is switched off."""
         bound = bound_of(
@@ -181,7 +185,7 @@ class Pipeline:
             session=call.session,
         )
         held = bound.within(self._limiter.tokens_per_minute(caller.subject, caller.key))
-        cost = self._cost(caller.owner, request, held)
+        cost = self._cost(caller.owner, request, held, prices)
         self._limiter.refuse_known(caller.subject, held, caller.key, cost)  # before a read
         nothing = Loaded(Owner(), Head(session=call.session or ""))
         admitting = self._limiter.admit(caller.subject, held, caller.key, cost)
@@ -261,7 +265,7 @@ class Pipeline:
     async def _answered(self, turn: Turn, call: Call) -> UpstreamResponse:
         if turn.cached.answer is not None:
             return turn.cached.answer
-        response = await self._upstream.send(self._outgoing(turn, call))
+        response = await self._asked(turn, call)
         return response if self._cache is None else self._cache.keeping(response, turn.cached.place)
 
     async def _with_prompt(self, turn: Turn, call: Call, tokens: Sequence[int]) -> Turn:
@@ -301,16 +305,16 @@ class Pipeline:
         needed = turn.prompt.tokens_after + (turn.request.max_completion_tokens or 0)
         if needed <= turn.reservation.tokens:
             return turn
-        cost = self._cost(turn.owner, turn.request, needed)
+        cost = self._cost(turn.owner, turn.request, needed, turn.model.prices)
         extended = await self._limiter.extend(turn.reservation, needed, cost)
         return replace(turn, reservation=extended)
 
-    def _cost(self, owner: str, request: ChatRequest, tokens: int) -> int:
+    def _cost(self, owner: str, request: ChatRequest, tokens: int, prices: Prices | None) -> int:
         """What so many `tokens` of prompt and answer may cost, in micro-dollars."""
         answer = request.max_completion_tokens
         if answer is None:
             answer = self._sizes.expected(owner, request.model) * request.choices
-        return held_cost(self._compressor.options.prices, tokens, answer)
+        return held_cost(prices or self._compressor.options.prices, tokens, answer)
 
     def _outgoing(self, turn: Turn, call: Call) -> UpstreamRequest:
         headers, body = call.forwarded, turn.request.raw

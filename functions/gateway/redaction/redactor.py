@@ -1,4 +1,4 @@
-"""Text without what should not be kept: addresses, keys, cards, telephone numbers. Pure.
+"""Text without what should not be kept: addresses, keys, cards, telephone numbers.
 
 Every pattern is bounded, so that the work is linear in the text, whoever wrote it. What was taken
 out once is not found again: redacting twice is redacting once.
@@ -19,6 +19,7 @@ from gateway.redaction.emails import emails
 from gateway.redaction.named import named
 from gateway.redaction.phonenumbers import phone_numbers
 from gateway.redaction.shapes import shapes
+from gateway.telemetry.record import current
 
 LONG_CHARACTERS = 32_768  # some ten milliseconds
 FINDERS: tuple[Callable[[str], Iterator[Found]], ...] = (
@@ -113,6 +114,7 @@ class Redactor:
 
     def _count(self, found: list[Found]) -> None:
         self.total += len(found)
+        current().redactions += len(found)
         self._counts.update(one.kind for one in found)
 
     def _string(self, text: str) -> str:

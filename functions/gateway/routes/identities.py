@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway.errors import BadRequest
 from gateway.limits.base import Limits
 from gateway.limits.days import Day, Days, Used
+from gateway.limits.overrides import Overrides
 from gateway.retention.holds import Hold, Holds
 from gateway.routes.admins import ID, Office, identity_of
 from gateway.routes.queries import page_of, paged, unknown_after
@@ -24,11 +25,14 @@ MOST_DAYS = 90
 
 
 class IdentityRoutes:
-    def __init__(self, office: Office, days: Days, holds: Holds, limits: Limits) -> None:
+    def __init__(
+        self, office: Office, days: Days, holds: Holds, limits: Limits, overrides: Overrides
+    ) -> None:
         self._office = office
         self._days = days
         self._holds = holds
         self._limits = limits
+        self._overrides = overrides
 
     def routes(self) -> list[Route]:
         return [
@@ -46,6 +50,7 @@ class IdentityRoutes:
         await self._office.record(admin, "identities.list", day, {"limit": limit, "after": after})
         found, more = await self._days.identities(day, limit=limit, after=after)
         held = await self._holds.among([one.id for one in found])
+        await self._overrides.fresh()
         told = [self._told(one, held) for one in found]
         return json_response({**paged(told, more), "date": day})
 
@@ -62,7 +67,7 @@ class IdentityRoutes:
         )
 
     def _told(self, used: Used, held: Mapping[str, Hold]) -> dict[str, Any]:
-        limits = self._limits
+        limits = self._limits.allowing(self._overrides.known(used.id))
         return {
             "id": used.id,
             "object": "identity",
@@ -72,6 +77,9 @@ class IdentityRoutes:
                 "requests_per_minute": limits.requests_per_minute,
                 "tokens_per_minute": limits.tokens_per_minute,
                 "daily_token_budget": limits.daily_token_budget,
+                "monthly_token_budget": limits.monthly_token_budget,
+                "daily_cost_budget_usd": limits.daily_cost_budget_usd,
+                "monthly_cost_budget_usd": limits.monthly_cost_budget_usd,
             },
             "legal_hold": used.id in held,
         }

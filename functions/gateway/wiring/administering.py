@@ -34,7 +34,8 @@ def administering(parts: Parts, version: str, checkup: Checkup) -> list[Route]:
     office = Office(parts.door, Admins(settings.admins), audit)
     budget = min(SWEEP_SECONDS, settings.retention_time_budget_seconds)
     sweep = Sweep(documents, clock, parts.randomness, options.policy(settings), budget)
-    people = IdentityRoutes(office, Days(documents, clock), holds, options.limits(settings))
+    days, limits = Days(documents, clock), options.limits(settings)
+    people = IdentityRoutes(office, days, holds, limits, parts.overrides)
     return [
         *people.routes(),
         *FlagRoutes(office, parts.flags, parts.workspaces).routes(),

@@ -1,5 +1,7 @@
 """Chat, compression and the upstream's models."""
 
+from functools import partial
+
 from starlette.routing import Route
 
 from gateway.chat.caching import ResponseCache
@@ -22,11 +24,10 @@ from gateway.wiring import options
 from gateway.wiring.parts import Parts
 
 
-def _cache(parts: Parts) -> ResponseCache | None:
-    settings = parts.settings
-    if not settings.enable_response_cache:
-        return None
-    return ResponseCache(parts.documents, settings.response_cache_ttl_seconds, parts.clock)
+def _cache(parts: Parts) -> ResponseCache:
+    enabled = partial(parts.flags.enabled, "ENABLE_RESPONSE_CACHE")
+    seconds = parts.settings.response_cache_ttl_seconds
+    return ResponseCache(parts.documents, enabled, seconds, parts.clock)
 
 
 def conversing(parts: Parts) -> list[Route]:
@@ -47,6 +48,7 @@ def conversing(parts: Parts) -> list[Route]:
         parts.new_id,
         chosen.prices,
         parts.upstream.answers_are_memories,
+        parts.flags,
     )
     pipeline = Pipeline(
         parts.limiter,

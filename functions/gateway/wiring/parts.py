@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import httpx
@@ -98,7 +99,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     certificates = CertificateSource(client, settings.google_certs_url, clock)
     cache = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
-    redaction = Redaction(settings.enable_redaction)
+    redaction = Redaction(partial(flags.enabled, "ENABLE_REDACTION"))
     return Parts(
         settings=settings,
         randomness=randomness,
