@@ -1,8 +1,9 @@
 """Entry points of the function: what `FUNCTION_TARGET` names. All the work is in `gateway`.
 
 The framework serves one handler on every path and has no start-up hook, so the handler hands over a
-Starlette app, which Starlette then calls as it would any response. The app is built at the first
-request, in the process and the event loop that serve it: importing this module opens nothing.
+Starlette app, which Starlette then calls as it would any response. The app is built here, in the
+process that later forks those that serve it: what must not or cannot be served refuses to start.
+It opens nothing before its first request, no file, no socket, no thread.
 """
 
 import asyncio
@@ -14,14 +15,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from gateway.settings import Settings
-from gateway.wiring.services import build, build_cleanup, local_sweep
+from gateway.wiring.services import begin, build_cleanup, local_sweep
 
-build(Settings())  # refuses to start what must not or cannot be served, and is thrown away
-
-
-@cache
-def _app() -> Starlette:
-    return build(Settings())
+app = begin(Settings())
 
 
 @cache
@@ -39,7 +35,7 @@ def _cleanup_app() -> Starlette:
 @functions_framework.aio.http
 async def gateway(_: Request) -> Any:  # an ASGI app answers as a Response does
     _housekeeping()
-    return _app()
+    return app
 
 
 @functions_framework.aio.http

@@ -1,13 +1,15 @@
 """What the settings say, in the words of those who need it. Pure."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.chat.compression import CompressionOptions
 from gateway.chat.economics import Prices
 from gateway.limits.base import Limits
-from gateway.retention.decisions import DAY_SECONDS, Policy
-from gateway.search.scoring import Weights
 from gateway.settings import Settings
+
+if TYPE_CHECKING:  # a cold start's first answer needs neither
+    from gateway.retention.decisions import Policy
+    from gateway.search.scoring import Weights
 
 KEPT = (
     "memory_scope",
@@ -57,7 +59,9 @@ def _prices(settings: Settings) -> Prices | None:
     )
 
 
-def weights(settings: Settings) -> Weights:
+def weights(settings: Settings) -> "Weights":
+    from gateway.search.scoring import Weights
+
     return Weights(
         relevance=settings.search_weight_relevance,
         importance=settings.search_weight_importance,
@@ -65,7 +69,9 @@ def weights(settings: Settings) -> Weights:
     )
 
 
-def policy(settings: Settings) -> Policy:
+def policy(settings: Settings) -> "Policy":
+    from gateway.retention.decisions import Policy
+
     return Policy(
         max_age_days=settings.retention_max_age_days,
         importance_threshold=settings.retention_importance_threshold,
@@ -74,6 +80,8 @@ def policy(settings: Settings) -> Policy:
 
 
 def archive_seconds(settings: Settings) -> float:
+    from gateway.retention.decisions import DAY_SECONDS
+
     return settings.retention_delete_after_days * DAY_SECONDS
 
 

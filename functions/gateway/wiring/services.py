@@ -1,23 +1,23 @@
-"""The served apps: the gateway, the cleanup, and the sweep of a process with a store of its own."""
+"""The served apps: the gateway, the cleanup, and the sweep of a process with a store of its own.
+
+What a first answer does not need is imported where it is used: a cold start waits for every import
+(`tests/wiring/test_imports.py` names what must not be there).
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Coroutine
 from random import Random, SystemRandom
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gateway.app import build_app
 from gateway.documents.base import Documents
-from gateway.identity.development import DevelopmentIssuer
-from gateway.retention.schedule import sweep_regularly
-from gateway.retention.sweep import Sweep
-from gateway.routes.cleanup import Cleanup
-from gateway.routes.development import development_routes
 from gateway.routes.health import health_routes
-from gateway.routes.openapi import Reference
+from gateway.routes.later import Later
 from gateway.settings import Settings
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.catalogue import Catalogue
@@ -26,9 +26,10 @@ from gateway.wiring import options
 from gateway.wiring.adapters import documents_from, upstream_from
 from gateway.wiring.conversing import conversing
 from gateway.wiring.health import health
-from gateway.wiring.knowing import knowing
-from gateway.wiring.parts import parts
-from gateway.wiring.remembering import remembering
+from gateway.wiring.parts import Parts, parts
+
+if TYPE_CHECKING:
+    from gateway.retention.sweep import Sweep
 
 VERSION = "0.1.0"
 
@@ -39,8 +40,19 @@ def build(settings: Settings) -> Starlette:
     return build_app(_routes(settings, SystemRandom()), sorted(settings.origins))
 
 
+def begin(settings: Settings) -> Starlette:
+    """As `build`, for a cold start: health and chat at once, the rest when first asked for."""
+    _set_up_logging(settings)
+    shared = parts(settings, SystemRandom())
+    first = _first(shared)
+    later = Later(lambda: [*first, *_rest(shared)])
+    return build_app([*first, later], sorted(settings.origins))
+
+
 def build_cleanup(settings: Settings) -> Starlette:
     """The scheduled cleanup as an app of its own. Opens nothing before its first request."""
+    from gateway.routes.cleanup import Cleanup
+
     _set_up_logging(settings)
     documents, clock = documents_from(settings.store_url), time.time
     upstream = upstream_from(settings, make_client(), RsBpeTokenizer(settings.tokenizer))
@@ -53,6 +65,8 @@ def local_sweep(settings: Settings) -> Coroutine[None, None, None] | None:
     """What sweeps beside the gateway where no scheduler calls `cleanup`: on a store in a file."""
     if not (settings.retention_schedule_seconds and settings.store_url.startswith("sqlite:")):
         return None
+    from gateway.retention.schedule import sweep_regularly
+
     sweep = _sweep(settings, documents_from(settings.store_url))
     return sweep_regularly(sweep, settings.retention_schedule_seconds, asyncio.sleep)
 
@@ -64,23 +78,38 @@ def _set_up_logging(settings: Settings) -> None:
 
 def _routes(settings: Settings, randomness: Random) -> list[Route]:
     shared = parts(settings, randomness)
+    return [*_first(shared), *_rest(shared)]
+
+
+def _first(shared: Parts) -> list[Route]:
+    return [*conversing(shared), *health(shared, VERSION)]
+
+
+def _rest(shared: Parts) -> list[Route]:
+    from gateway.routes.openapi import Reference
+    from gateway.wiring.knowing import knowing
+    from gateway.wiring.remembering import remembering
+
     return [
-        *health(shared, VERSION),
         *Reference(VERSION).routes(),
-        *conversing(shared),
         *remembering(shared),
         *knowing(shared),
-        *_development(settings),
+        *_development(shared.settings),
     ]
 
 
 def _development(settings: Settings) -> list[Route]:
     if not settings.development_issuer:
         return []
+    from gateway.identity.development import DevelopmentIssuer
+    from gateway.routes.development import development_routes
+
     issuer = DevelopmentIssuer(settings.development_key_file, time.time)
     return development_routes(issuer, min(settings.audiences, default=""))
 
 
-def _sweep(settings: Settings, documents: Documents) -> Sweep:
+def _sweep(settings: Settings, documents: Documents) -> "Sweep":
+    from gateway.retention.sweep import Sweep
+
     budget = settings.retention_time_budget_seconds
     return Sweep(documents, time.time, SystemRandom(), options.policy(settings), budget)
