@@ -1,8 +1,9 @@
 """Entry points of the function: what `FUNCTION_TARGET` names. All the work is in `gateway`.
 
 The framework serves one handler on every path and has no start-up hook, so the handler hands over a
-Starlette app, which Starlette then calls as it would any response. The app is built at the first
-request, in the process and the event loop that serve it: importing this module opens nothing.
+Starlette app, which Starlette then calls as it would any response. The app is built here, in the
+process that later forks those that serve it: what must not or cannot be served refuses to start.
+It opens nothing before its first request, no file, no socket, no thread.
 """
 
 import asyncio
@@ -14,22 +15,17 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from gateway.settings import Settings
-from gateway.wiring.services import build, build_cleanup, local_sweep, set_up_logging
+from gateway.wiring.services import begin, build_cleanup, local_sweep, set_up_logging
 
-build(Settings())  # refuses to start what must not or cannot be served, and is thrown away
+app = begin(Settings())
 set_up_logging(Settings())  # only now: a refusal is to be read
-
-
-@cache
-def _app() -> Starlette:
-    set_up_logging(Settings())  # once more: the server has brought loggers of its own
-    return build(Settings())
 
 
 @cache
 def _housekeeping() -> asyncio.Task[None] | None:
     """The sweep of a process with a store of its own; the cache keeps the task alive."""
-    work = local_sweep(Settings(), _app())
+    set_up_logging(Settings())  # once more: the server has brought loggers of its own
+    work = local_sweep(Settings(), app)
     return asyncio.create_task(work) if work else None
 
 
@@ -42,7 +38,7 @@ def _cleanup_app() -> Starlette:
 @functions_framework.aio.http
 async def gateway(_: Request) -> Any:  # an ASGI app answers as a Response does
     _housekeeping()
-    return _app()
+    return app
 
 
 @functions_framework.aio.http

@@ -99,7 +99,8 @@ WAYS = {
 
 @cache
 def _app() -> Starlette:
-    app = main._app()
+    main.set_up_logging(main.Settings())
+    app = main.app
     app.router.routes.insert(0, Route("/crash/{how}", crash))
     return app
 

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from gateway.errors import NotFound, UpstreamFailed, UpstreamTimedOut
 from gateway.upstream.aiohttp import AiohttpTransport
 from gateway.upstream.base import Upstream, UpstreamRequest
+from gateway.upstream.client import DirectClient
 from gateway.upstream.openai import OpenAIUpstream, make_client
 from support.upstream import Answer, Gate, LoopbackUpstream, closed_port, completion, sse
 
@@ -52,9 +53,9 @@ def upstream_at(
 
 def connections(client: httpx.AsyncClient) -> int:
     """How many the client holds: in use, idle, or being made."""
-    transport = client._transport
-    assert isinstance(transport, AiohttpTransport)
-    return transport.connections()
+    assert isinstance(client, DirectClient)
+    assert isinstance(client.transport, AiohttpTransport)
+    return client.transport.connections()
 
 
 def test_it_is_an_upstream_whose_answers_are_memories(client: httpx.AsyncClient) -> None:

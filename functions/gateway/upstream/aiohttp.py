@@ -24,31 +24,6 @@ LONGEST_FIELD = 64 * 1024  # of a header, and of the status line
 AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # none of ours to add
 
 
-class DirectClient(httpx.AsyncClient):
-    """Hands a request to its transport as it is: nothing is followed, kept, signed or logged.
-
-    What `AsyncClient.send` does besides takes as long as the exchange itself.
-    """
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        super().__init__(transport=transport, trust_env=False)
-        self._direct = transport
-
-    def pool_use(self) -> PoolUse | None:
-        return self._direct.use() if isinstance(self._direct, AiohttpTransport) else None
-
-    async def send(
-        self, request: httpx.Request, *, stream: bool = False, **_: object
-    ) -> httpx.Response:
-        response = await self._direct.handle_async_request(request)
-        if not stream:
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
-        return response
-
-
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Opens nothing before its first request, which also decides the event loop.
 
@@ -61,6 +36,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._max_connections = max_connections
         self._keepalive_seconds = keepalive_seconds
         self._verify = verify
+        self._context: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
         self._plain: httpx.AsyncHTTPTransport | None = None
 
@@ -78,6 +54,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 data=io.BytesIO(body) if len(body) > LARGE_BYTES else body or None,
                 allow_redirects=False,
                 timeout=_timeout(request.extensions.get("timeout", {})),
+                ssl=self._tls() if request.url.scheme == "https" else True,
             )
         if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
             answer.close()
@@ -108,7 +85,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         connector = aiohttp.TCPConnector(
             limit=self._max_connections,
             keepalive_timeout=self._keepalive_seconds,
-            ssl=httpx.create_ssl_context(verify=self._verify, trust_env=False),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -123,6 +99,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         # As aiohttp's own test client does: what a server hung up on is not asked again unasked.
         self._session._retry_connection = False
         return self._session
+
+    def _tls(self) -> ssl.SSLContext:
+        """Authorities are read at the first request that has one to trust: 30 ms."""
+        if self._context is None:
+            self._context = httpx.create_ssl_context(verify=self._verify, trust_env=False)
+        return self._context
 
     def _over_httpcore(self) -> httpx.AsyncHTTPTransport:
         if self._plain is None:

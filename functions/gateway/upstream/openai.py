@@ -17,8 +17,8 @@ import httpx
 from gateway.errors import NotFound, UpstreamFailed, UpstreamTimedOut, UpstreamUnreachable
 from gateway.telemetry.metrics import PoolUse
 from gateway.telemetry.record import trace_headers
-from gateway.upstream.aiohttp import AiohttpTransport, DirectClient
 from gateway.upstream.base import UpstreamRequest
+from gateway.upstream.client import DirectClient
 
 # Below the idle limit of common load balancers (60 s and more): a request on a connection that the
 # other side is just closing fails, and may not be sent again.
@@ -49,11 +49,15 @@ def make_client(
     `max_connections` is above what an instance serves at once, so that no request waits for another
     to end. A connection that could not be made is tried once more.
     """
-    return DirectClient(
-        AiohttpTransport(
+
+    def transport() -> httpx.AsyncBaseTransport:
+        from gateway.upstream.aiohttp import AiohttpTransport  # here: 80 ms of a cold start
+
+        return AiohttpTransport(
             max_connections=max_connections, keepalive_seconds=KEEPALIVE_SECONDS, verify=verify
         )
-    )
+
+    return DirectClient(transport)
 
 
 def pool_use(client: httpx.AsyncClient) -> PoolUse | None:
@@ -84,6 +88,8 @@ class OpenAIUpstream:
 
     async def send(self, request: UpstreamRequest) -> "OpenAIResponse":
         outgoing = self._outgoing(request)
+        if isinstance(self._client, DirectClient):
+            self._client.opened()  # outside the time limit
         with _translated(f"The upstream said nothing for {self._first_byte_seconds:g} seconds."):
             async with asyncio.timeout(self._first_byte_seconds):
                 response = await self._client.send(outgoing, stream=True, follow_redirects=False)

@@ -2,6 +2,7 @@
 
 import time
 from random import SystemRandom
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -10,21 +11,19 @@ from gateway.accounts.flags import Flags
 from gateway.accounts.workspaces import Workspaces
 from gateway.chat.prompt import OPENING
 from gateway.documents.base import Documents
-from gateway.documents.firestore import FirestoreDocuments
-from gateway.documents.sqlite import SqliteDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource, GoogleVerifier
 from gateway.identity.keys import KeyVerifier, parse_keys
 from gateway.identity.stored import StoredKeyVerifier
 from gateway.retrieval.lexical import LexicalRanker
-from gateway.retrieval.remote import RemoteOptions, RemoteRanker
-from gateway.retrieval.tier import Tier
 from gateway.settings import Settings
 from gateway.tokens.base import Tokenizer
 from gateway.upstream.base import Upstream
 from gateway.upstream.openai import OpenAIUpstream, make_client
-from gateway.upstream.preview import PreviewUpstream
 from gateway.wiring.upstreams import PREVIEWS, several_from
+
+if TYPE_CHECKING:
+    from gateway.retrieval.remote import RemoteRanker
 
 RANKINGS_AT_ONCE = 256  # of one instance; the deadline ends what waits for a connection beyond
 
@@ -34,9 +33,13 @@ def documents_from(url: str) -> Documents:
     `firestore://PROJECT/DATABASE`."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+        from gateway.documents.sqlite import SqliteDocuments
+
         synchronous = parse_qs(parts.query).get("synchronous", ["NORMAL"])[0]
         return SqliteDocuments(parts.path[1:], synchronous)
     if parts.scheme == "firestore" and parts.netloc and not parts.query:
+        from gateway.documents.firestore import FirestoreDocuments
+
         return FirestoreDocuments(parts.netloc, parts.path.strip("/") or "(default)")
     raise ValueError("STORE_URL is sqlite:///FILE or firestore://PROJECT/DATABASE")
 
@@ -46,6 +49,8 @@ def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Toke
     if settings.upstreams.get_secret_value():
         return several_from(settings, client, SystemRandom())
     if settings.upstream_base in PREVIEWS:
+        from gateway.upstream.preview import PreviewUpstream
+
         return PreviewUpstream(tokenizer.count, OPENING, time.time)
     return OpenAIUpstream(
         settings.upstream_base,
@@ -56,10 +61,13 @@ def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Toke
     )
 
 
-def ranker_from(settings: Settings) -> LexicalRanker | RemoteRanker:
+def ranker_from(settings: Settings) -> "LexicalRanker | RemoteRanker":
     """`lexical:`, or the GPU tier at a URL, with a client and connections of its own."""
     if settings.retriever_url == "lexical:":
         return LexicalRanker(settings.memory_score_floor)
+    from gateway.retrieval.remote import RemoteOptions, RemoteRanker
+    from gateway.retrieval.tier import Tier
+
     tier = Tier(
         settings.retriever_url,
         make_client(max_connections=RANKINGS_AT_ONCE),

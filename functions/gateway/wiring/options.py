@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from gateway.accounts.flags import FLAGS, Flag
@@ -10,11 +10,13 @@ from gateway.chat.compression import CompressionOptions
 from gateway.chat.economics import Prices
 from gateway.chat.models import PriceList
 from gateway.limits.base import Limits
-from gateway.retention.decisions import DAY_SECONDS, Policy
-from gateway.search.scoring import Weights
 from gateway.settings import Settings
 from gateway.upstream.routing import price_of
 from gateway.wiring.upstreams import routes_from
+
+if TYPE_CHECKING:  # a cold start's first answer needs neither
+    from gateway.retention.decisions import Policy
+    from gateway.search.scoring import Weights
 
 HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+:[ -~]*")
 KEPT = (
@@ -78,7 +80,9 @@ def price_list(settings: Settings) -> PriceList:
     )
 
 
-def weights(settings: Settings) -> Weights:
+def weights(settings: Settings) -> "Weights":
+    from gateway.search.scoring import Weights
+
     return Weights(
         relevance=settings.search_weight_relevance,
         importance=settings.search_weight_importance,
@@ -86,7 +90,9 @@ def weights(settings: Settings) -> Weights:
     )
 
 
-def policy(settings: Settings) -> Policy:
+def policy(settings: Settings) -> "Policy":
+    from gateway.retention.decisions import Policy
+
     return Policy(
         max_age_days=settings.retention_max_age_days,
         importance_threshold=settings.retention_importance_threshold,
@@ -115,6 +121,8 @@ def collector_headers(settings: Settings) -> dict[str, str]:
 
 
 def archive_seconds(settings: Settings) -> float:
+    from gateway.retention.decisions import DAY_SECONDS
+
     return settings.retention_delete_after_days * DAY_SECONDS
 
 

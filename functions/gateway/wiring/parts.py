@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from random import Random
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -17,18 +18,11 @@ from gateway.identity.google import CertificateSource
 from gateway.identity.stored import StoredKeyVerifier
 from gateway.limits.limiter import Limiter
 from gateway.limits.overrides import Overrides
-from gateway.memory.archived import Archived
-from gateway.memory.edits import Edits
-from gateway.memory.intake import Intake
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache
 from gateway.memory.records import new_id
 from gateway.redaction.redaction import Redaction
 from gateway.retrieval.lexical import LexicalRanker
-from gateway.retrieval.remote import RemoteRanker
-from gateway.search.library import Library
-from gateway.search.newest import Newest
-from gateway.search.search import Search
 from gateway.settings import Settings
 from gateway.tokens.base import Tokenizer
 from gateway.tokens.rs_bpe import RsBpeTokenizer
@@ -36,6 +30,15 @@ from gateway.upstream.base import Upstream
 from gateway.upstream.openai import make_client
 from gateway.wiring import options
 from gateway.wiring.adapters import documents_from, door_from, ranker_from, upstream_from
+
+if TYPE_CHECKING:  # a cold start's first answer needs none of these
+    from gateway.memory.archived import Archived
+    from gateway.memory.edits import Edits
+    from gateway.memory.intake import Intake
+    from gateway.retrieval.remote import RemoteRanker
+    from gateway.search.library import Library
+    from gateway.search.newest import Newest
+    from gateway.search.search import Search
 
 MEGABYTE = 1_000_000
 
@@ -59,28 +62,43 @@ class Parts:
     limiter: Limiter
     log: MessageLog
     cache: IndexCache
-    ranker: LexicalRanker | RemoteRanker
-    search: Search
     redaction: Redaction
+    ranker: "LexicalRanker | RemoteRanker"
+    make_search: "Callable[[], Search]"
 
     @property
-    def intake(self) -> Intake:
+    def search(self) -> "Search":
+        """The same for all who ask: what it knows of a memory is worth keeping."""
+        return self.make_search()
+
+    @property
+    def intake(self) -> "Intake":
+        from gateway.memory.intake import Intake
+
         return Intake(self.log, self.clock, self.randomness)
 
     @property
-    def edits(self) -> Edits:
+    def edits(self) -> "Edits":
+        from gateway.memory.edits import Edits
+
         return Edits(self.documents, self.randomness, self.tokenizer.count)
 
     @property
-    def archived(self) -> Archived:
+    def archived(self) -> "Archived":
+        from gateway.memory.archived import Archived
+
         return Archived(self.documents, self.clock, self.randomness)
 
     @property
-    def library(self) -> Library:
+    def library(self) -> "Library":
+        from gateway.search.library import Library
+
         return Library(self.documents, self.cache)
 
     @property
-    def newest(self) -> Newest:
+    def newest(self) -> "Newest":
+        from gateway.search.newest import Newest
+
         return Newest(self.documents)
 
     def new_id(self) -> str:
@@ -97,7 +115,7 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     stored_keys = StoredKeyVerifier(keys, clock)
     overrides = Overrides(documents, clock, randomness)
     certificates = CertificateSource(client, settings.google_certs_url, clock)
-    cache = IndexCache(settings.max_memory_mb * MEGABYTE)
+    indexes = IndexCache(settings.max_memory_mb * MEGABYTE)
     ranker = ranker_from(settings)
     redaction = Redaction(partial(flags.enabled, "ENABLE_REDACTION"))
     return Parts(
@@ -124,10 +142,23 @@ def parts(settings: Settings, randomness: Random) -> Parts:
             overrides,
         ),
         log=MessageLog(documents, clock, randomness),
-        cache=cache,
+        cache=indexes,
         ranker=ranker,
-        search=Search(
-            Library(documents, cache), ranker, options.weights(settings), clock, redaction
-        ),
         redaction=redaction,
+        make_search=cache(lambda: _search(settings, documents, indexes, ranker, clock, redaction)),
     )
+
+
+def _search(
+    settings: Settings,
+    documents: MeteredDocuments,
+    indexes: IndexCache,
+    ranker: "LexicalRanker | RemoteRanker",
+    clock: Callable[[], float],
+    redaction: Redaction,
+) -> "Search":
+    from gateway.search.library import Library
+    from gateway.search.search import Search
+
+    weights = options.weights(settings)
+    return Search(Library(documents, indexes), ranker, weights, clock, redaction)

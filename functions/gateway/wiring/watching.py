@@ -3,11 +3,10 @@ go. The libraries for either are imported only then."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from gateway.retention.sweep import Report
-from gateway.retrieval.remote import RemoteRanker
 from gateway.routes.metrics import metrics_routes
 from gateway.settings import Settings
 from gateway.telemetry.instruments import Instruments
@@ -16,6 +15,9 @@ from gateway.telemetry.tracing import Tracer
 from gateway.upstream.openai import pool_use
 from gateway.wiring import options
 from gateway.wiring.parts import Parts
+
+if TYPE_CHECKING:
+    from gateway.retention.sweep import Report
 
 
 def instruments(settings: Settings, parts: Parts, version: str) -> Instruments:
@@ -44,8 +46,8 @@ def exposed(settings: Settings, watched: Instruments) -> list[Route]:
     return metrics_routes(watched.metrics, token) if settings.metrics_enabled else []
 
 
-def swept(metrics: Metrics) -> Callable[[Report], None]:
-    def told(report: Report) -> None:
+def swept(metrics: Metrics) -> "Callable[[Report], None]":
+    def told(report: "Report") -> None:
         tally = {**asdict(report.tally), "rolled_up": report.rolled_up}
         metrics.swept(tally, len(report.failed))
 
@@ -70,6 +72,8 @@ def _metrics(parts: Parts) -> Metrics:
 
 def _pools(parts: Parts) -> dict[str, Callable[[], PoolUse | None]]:
     """The certificates' connections are the upstream's client's too."""
+    from gateway.retrieval.remote import RemoteRanker
+
     pools: dict[str, Callable[[], PoolUse | None]] = {"upstream": lambda: pool_use(parts.client)}
     if isinstance(ranker := parts.ranker, RemoteRanker):
         client = ranker.client
@@ -83,4 +87,6 @@ def _operations(parts: Parts) -> Mapping[str, int]:
 
 
 def _outcomes(parts: Parts) -> Mapping[str, int]:
+    from gateway.retrieval.remote import RemoteRanker
+
     return parts.ranker.outcomes if isinstance(parts.ranker, RemoteRanker) else {}
