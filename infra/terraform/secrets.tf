@@ -8,6 +8,7 @@ locals {
     MODAL_KEY        = "modal-key"
     MODAL_SECRET     = "modal-secret"
     UPSTREAM_API_KEY = "upstream-api-key"
+    UPSTREAMS        = "upstreams"
   }
 
   # What the build deploys the GPU tier with, and signs in with where it cannot by an ID token. Never a
@@ -22,11 +23,11 @@ locals {
 
   gateway_secrets = local.pinned
 
-  # A list of models needs the upstream's key. Without a client id the API keys are the way to sign
+  # A list of models needs the upstreams' keys. Without a client id the API keys are the way to sign
   # in that the service refuses to start without, even where nobody signs in.
   cleanup_secrets = {
     for name, version in local.pinned : name => version
-    if name == "UPSTREAM_API_KEY" || (name == "API_KEYS" && var.google_client_id == "")
+    if contains(["UPSTREAM_API_KEY", "UPSTREAMS"], name) || (name == "API_KEYS" && var.google_client_id == "")
   }
 }
 
