@@ -10,6 +10,7 @@ locals {
     MODAL_SECRET               = "modal-secret"
     OTEL_EXPORTER_OTLP_HEADERS = "otlp-headers"
     UPSTREAM_API_KEY           = "upstream-api-key"
+    UPSTREAMS                  = "upstreams"
   }
 
   # What the build deploys the GPU tier with, and signs in with where it cannot by an ID token. Never a
@@ -24,11 +25,11 @@ locals {
 
   gateway_secrets = local.pinned
 
-  # A list of models needs the upstream's key. Without a client id the API keys are the way to sign
+  # A list of models needs the upstreams' keys. Without a client id the API keys are the way to sign
   # in that the service refuses to start without, even where nobody signs in.
   cleanup_secrets = {
     for name, version in local.pinned : name => version
-    if contains(["OTEL_EXPORTER_OTLP_HEADERS", "UPSTREAM_API_KEY"], name) || (name == "API_KEYS" && var.google_client_id == "")
+    if contains(["OTEL_EXPORTER_OTLP_HEADERS", "UPSTREAM_API_KEY", "UPSTREAMS"], name) || (name == "API_KEYS" && var.google_client_id == "")
   }
 }
 

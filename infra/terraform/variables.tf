@@ -122,7 +122,7 @@ variable "secret_versions" {
 
   validation {
     condition     = alltrue([for name in keys(var.secret_versions) : contains(keys(local.secret_settings), name)])
-    error_message = "secret_versions knows API_KEYS, MODAL_KEY, MODAL_SECRET and UPSTREAM_API_KEY."
+    error_message = "secret_versions knows API_KEYS, MODAL_KEY, MODAL_SECRET, UPSTREAM_API_KEY and UPSTREAMS."
   }
   validation {
     condition     = alltrue([for version in values(var.secret_versions) : can(regex("^([1-9][0-9]*)?$", version))])

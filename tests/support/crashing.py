@@ -18,6 +18,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 import main
+from gateway.settings import Settings
+from gateway.wiring.services import set_up_logging
 
 
 class Unraisable:
@@ -99,7 +101,7 @@ WAYS = {
 
 @cache
 def _app() -> Starlette:
-    main.set_up_logging(main.Settings())
+    set_up_logging(Settings())
     app = main.app
     app.router.routes.insert(0, Route("/crash/{how}", crash))
     return app

@@ -230,6 +230,9 @@ def echo(request: Recorded) -> Answer:
         asked = request.json
     except ValueError:
         return Answer.error(400, "We could not parse the JSON body.", "invalid_request_error")
+    if request.path.endswith("/embeddings"):
+        vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+        return Answer.json({"object": "list", "data": [vector], "model": asked.get("model", "m")})
     text = f"echo: {_last_user_text(asked.get('messages', []))}"
     n, model = asked.get("n") or 1, asked.get("model", "m")
     if not asked.get("stream"):

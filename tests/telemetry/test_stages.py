@@ -16,7 +16,7 @@ HEAVY = ("opentelemetry.sdk", "opentelemetry.exporter", "prometheus_client")
 
 def modules_of(folder: Path, **settings: str) -> set[str]:
     """Loaded by the entry point and by the app it makes."""
-    code = "import sys, main; main._app(); print('\\n'.join(sys.modules))"
+    code = "import sys, main; print('\\n'.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(FUNCTIONS), "STORE_URL": "sqlite:///unused.db", **settings},
