@@ -56,7 +56,8 @@ format: $(VENV)/.tests
 	$(BIN)/ruff format
 
 bench: $(VENV)/.tests
-	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/speed.py $(if $(PEERS),--peers $(PEERS)) $(if $(GROWTH),--growth $(GROWTH))
+	$(BIN)/python tests/benchmarks/latency.py --quick
 	$(BIN)/python tests/benchmarks/storm.py
 	$(BIN)/python tests/benchmarks/operations.py
 	$(BIN)/python tests/benchmarks/sweep.py --quick

@@ -38,6 +38,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 
 sys.path.append(str(Path(__file__).parents[1]))  # where a script finds `support`, as pytest does
 from benchmarks.load import Block, Sample, apart, canned_upstream, chat_request, drive, pinned
+from benchmarks.talk import Message, Talk
 from gateway.chat.compression import CompressionOptions, Compressor
 from gateway.chat.conversation import conversation_of
 from gateway.chat.threads import spoken
@@ -55,7 +56,6 @@ from support.service import Service, serving
 SEED = 7
 TURNS = 200
 SESSION = "bench"
-SYLLABLES = ("ba", "co", "di", "fu", "ge", "ha", "ki", "lo", "mu", "ne", "po", "ra", "si", "tun")
 VARIANTS = ("straight", "memory off", "memory on")
 FORMS = ("whole", "stream")
 REQUESTS = {1: 300, 16: 1000}  # by concurrency
@@ -64,8 +64,6 @@ STEPS = 300
 MOST_SECONDS = 600.0
 NEVER_REACHED = 1_000_000_000
 INDEX_BYTES = 100_000_000
-
-Message = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,34 +88,6 @@ class Figures:
     @property
     def per_second(self) -> float:
         return len(self.samples) / self.seconds
-
-
-class Talk:
-    """Made-up speech with a few common words and many rare ones, as people's is."""
-
-    def __init__(self, randomness: Random) -> None:
-        self._randomness = randomness
-        self._words = [self._word() for _ in range(4000)]
-        self._weights = list(itertools.accumulate(1 / rank for rank in range(1, 4001)))
-
-    def history(self, turns: int) -> list[Message]:
-        return [
-            {"role": role, "content": self._sentence(words)}
-            for _ in range(turns)
-            for role, words in (("user", 25), ("assistant", 60))
-        ]
-
-    def question(self, history: Sequence[Message]) -> str:
-        """Some rare words of one earlier message, so that there is something to remember."""
-        words = self._randomness.choice(history)["content"].split()
-        return f"{self._sentence(5)} {' '.join(self._randomness.sample(words, 6))}"
-
-    def _sentence(self, words: int) -> str:
-        found = self._randomness.choices(self._words, cum_weights=self._weights, k=words)
-        return " ".join(found)
-
-    def _word(self) -> str:
-        return "".join(self._randomness.choices(SYLLABLES, k=3))
 
 
 class Round:

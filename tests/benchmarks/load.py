@@ -7,6 +7,7 @@ with who measures, and it ends with who started it.
 
 import asyncio
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -130,6 +131,37 @@ async def drive(port: int, requests: Sequence[Sequence[bytes]]) -> Block:
         for connection in connections:
             connection.close()
     return Block([sample for samples in answered for sample in samples], seconds)
+
+
+async def drive_for(port: int, requests: Sequence[Sequence[bytes]], seconds: float) -> Block:
+    """As `drive`, round and round until the time is over; what was asked by then is waited for.
+
+    Raises `TimeoutError` when that takes `BLOCK_SECONDS` more.
+    """
+    loop = asyncio.get_running_loop()
+    connections: list[Connection] = []
+    samples: list[Sample] = []
+
+    async def go_on(connection: Connection, asked: Sequence[bytes]) -> None:
+        for request in itertools.cycle(asked):
+            if time.perf_counter() >= ends:
+                return
+            samples.append(await connection.ask(request))
+
+    try:
+        async with asyncio.timeout(seconds + BLOCK_SECONDS):
+            for _ in requests:
+                opened = await loop.create_connection(Connection, "127.0.0.1", port)
+                connections.append(opened[1])
+            started = time.perf_counter()
+            ends = started + seconds
+            pairs = zip(connections, requests, strict=True)
+            await asyncio.gather(*(go_on(one, asked) for one, asked in pairs))
+            taken = time.perf_counter() - started
+    finally:
+        for connection in connections:
+            connection.close()
+    return Block(samples, taken)
 
 
 async def _in_turn(connection: Connection, requests: Sequence[bytes]) -> list[Sample]:

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.documents.base import Add, Create, Delete, StoreUnavailable
 from gateway.documents.sqlite import SqliteDocuments
+from gateway.documents.sqlite_connections import CHECKPOINT_COMMITS
 
 
 @pytest.fixture
@@ -129,3 +130,44 @@ def test_an_unknown_durability_is_refused() -> None:
 def test_making_one_opens_nothing(file: str) -> None:
     SqliteDocuments(file)
     assert not Path(file).exists()
+
+
+async def test_whoever_meets_a_lock_waits_for_it_on_a_thread(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.documents.sqlite.BUSY_SECONDS", 30.0)
+    documents = SqliteDocuments(file)
+    await documents.commit(Add("c/a", {"n": 1}))
+    with locked(file):
+        waiting = asyncio.create_task(documents.commit(Add("c/a", {"n": 1})))
+        (found,) = await documents.get("c/a")  # the loop goes on meanwhile
+        assert found is not None
+        assert not waiting.done()
+    (written,) = await waiting
+    assert written.values == {"n": 2}
+    await documents.close()
+
+
+async def test_what_meets_nobody_is_done_at_once(documents: SqliteDocuments) -> None:
+    await documents.commit(Create("c/a", {"n": 1}))
+    for work in (documents.commit(Add("c/a", {"n": 1})), documents.get("c/a")):
+        with pytest.raises(StopIteration):
+            work.send(None)  # it never waited for anything
+
+
+async def test_the_log_of_writes_stays_short(documents: SqliteDocuments, file: str) -> None:
+    for _ in range(4 * CHECKPOINT_COMMITS):
+        await documents.commit(Add("c/a", {"n": 1}))
+    await documents.close()
+    (found,) = await SqliteDocuments(file).get("c/a")
+    assert found is not None
+    assert found.fields == {"n": 4 * CHECKPOINT_COMMITS}
+
+
+async def test_a_disk_that_every_commit_waits_for_is_waited_for_on_a_thread(file: str) -> None:
+    documents = SqliteDocuments(file, synchronous="FULL")
+    await documents.commit(Create("c/a", {}))
+    work = documents.commit(Add("c/a", {"n": 1}))
+    assert work.send(None) is not None
+    work.close()
+    await documents.close()

@@ -149,6 +149,16 @@ def test_the_cache_keeps_to_its_bytes_and_drops_the_least_used() -> None:
     assert cache.get(("c",), NOON) is not None
 
 
+def test_a_newer_version_takes_the_place_of_an_older_one() -> None:
+    cache, records = IndexCache(max_bytes=1_000_000), said("u: a lake", "u: a boat")
+    cache.put(("tail", "1", ""), records[:1], NOON)
+    newer = cache.put(("tail", "2", ""), records, NOON)
+    assert cache.get(("tail", "1", ""), NOON) is None
+    assert cache.get(("tail", "2", ""), NOON) is newer
+    cache.put(("tail", "2", "of one session"), records, NOON)
+    assert cache.get(("tail", "2", ""), NOON) is newer
+
+
 def test_a_cached_index_ends_with_what_expires_in_it() -> None:
     cache = IndexCache(max_bytes=3_000)
     lasting, passing = said("u: 1", "u: 2")

@@ -154,3 +154,30 @@ def test_scores_fall_lie_between_0_and_1_and_belong_to_sharers_or_neighbours(
     sharing = {i for i, text in enumerate(texts) if set(terms(text)) & set(terms(query))}
     beside = {j for i in sharing for j in (i - 1, i, i + 1) if 0 <= j < len(texts)}
     assert {one.place for one in ranked} == beside
+
+
+@given(TEXTS, TEXTS, st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join))
+def test_what_another_index_knew_changes_nothing(
+    before: list[str], after: list[str], query: str
+) -> None:
+    said = alone(*before, *after)
+    known = LexicalIndex(said[: len(before)]).counts()
+    grown, anew = LexicalIndex(said, known), LexicalIndex(said)
+    assert grown.counts() == anew.counts()
+    assert rank(query, [grown]) == rank(query, [anew])
+
+
+def test_a_message_that_another_index_holds_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = alone("lake one", "lake two", "lake six")
+    known = LexicalIndex(said[:2]).counts()
+    read: list[str] = []
+
+    def counted(text: str) -> list[str]:
+        read.append(text)
+        return terms(text)
+
+    monkeypatch.setattr("gateway.retrieval.lexical.terms", counted)
+    LexicalIndex(said, known)
+    assert read == ["lake six"]

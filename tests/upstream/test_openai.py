@@ -143,6 +143,26 @@ async def test_the_callers_framing_and_credential_never_go_out(
     assert arrived.body == CHAT.body
 
 
+@pytest.mark.parametrize("value", ["é".encode(), b"\xe9", b"plain"])
+async def test_a_header_s_bytes_arrive_whatever_they_are(
+    loopback: LoopbackUpstream, client: httpx.AsyncClient, value: bytes
+) -> None:
+    headers = {"http-referer": value.decode("latin-1")}
+    request = UpstreamRequest("POST", "chat/completions", headers, CHAT.body)
+    await (await upstream_at(loopback.base_url, client).send(request)).read()
+    assert loopback.requests[0].headers["http-referer"].encode("latin-1") == value
+
+
+async def test_a_body_of_megabytes_arrives_whole(
+    loopback: LoopbackUpstream, client: httpx.AsyncClient
+) -> None:
+    body = b"x" * 3_000_000
+    request = UpstreamRequest("POST", "chat/completions", {}, body)
+    await (await upstream_at(loopback.base_url, client).send(request)).read()
+    assert loopback.requests[0].body == body
+    assert loopback.requests[0].headers["content-length"] == "3000000"
+
+
 async def test_a_key_goes_out_as_bearer(
     loopback: LoopbackUpstream, client: httpx.AsyncClient
 ) -> None:
