@@ -13,6 +13,7 @@ import functions_framework.aio
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from gateway.drain import Drain
 from gateway.settings import Settings
 from gateway.wiring.services import build, build_cleanup, local_sweep
 
@@ -20,8 +21,11 @@ build(Settings())  # refuses to start what must not or cannot be served, and is 
 
 
 @cache
-def _app() -> Starlette:
-    return build(Settings())
+def _app() -> Drain:
+    settings = Settings()
+    drain = Drain(build(settings), settings.drain_seconds)
+    drain.watch()
+    return drain
 
 
 @cache

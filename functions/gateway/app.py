@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
@@ -184,16 +184,27 @@ async def _gateway_error(_: Request, error: Exception) -> Response:
     return json_response(error.body(), error.status, error.headers)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     """Starlette's own: no route, not with this method, or whatever else it may come to refuse."""
     assert isinstance(error, HTTPException)  # noqa: S101  what Starlette registered it for
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         ours: GatewayError = MethodNotAllowed("This method is not allowed here.")
+        error.headers = {"allow": _allowed(request)}
     elif error.status_code == HTTPStatus.NOT_FOUND:
         ours = NotFound("Unknown request URL.", code="unknown_url")
     else:
         ours = _as_ours(error)
     return json_response(ours.body(), error.status_code, error.headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of a path (RFC 9110, 10.2.1); Starlette names those of the first route alone."""
+    here = [
+        route.methods or set()
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE
+    ]
+    return ", ".join(sorted(set[str]().union(*here)))
 
 
 def _as_ours(error: HTTPException) -> GatewayError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 
 from support.ports import free_port
 
@@ -66,6 +67,24 @@ class Service:
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+
+    def close_down(self) -> None:
+        """SIGTERM for the server alone, as Cloud Run sends it; returns at once."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def wait_until_gone(self) -> int:
+        """The status that the server ended with."""
+        assert self._process is not None
+        status, self._process = self._process.wait(START_SECONDS), None
+        return status
+
+    @property
+    def worker(self) -> psutil.Process:
+        """The process that serves; the server starts another when it dies."""
+        assert self._process is not None
+        found: psutil.Process = psutil.Process(self._process.pid).children()[0]
+        return found
 
     @property
     def log(self) -> str:
