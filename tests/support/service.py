@@ -58,7 +58,7 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait_until_healthy()
+        self.wait_until_healthy()
         return self
 
     def kill(self) -> None:
@@ -103,7 +103,7 @@ class Service:
             self._process.wait()
             self._process = None
 
-    def _wait_until_healthy(self) -> None:
+    def wait_until_healthy(self) -> None:
         """Retries on refused connections until the server listens, within `START_SECONDS`."""
         assert self._process is not None
         transport = httpx.HTTPTransport(retries=6)  # backs off: 0, 0.5, 1, 2 ... seconds
