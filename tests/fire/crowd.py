@@ -1,4 +1,4 @@
-"""Two hundred clients, each one request after another, many of whom leave before the answer is whole.
+"""Hundreds of clients, each one request after another, many of whom leave before they have all.
 
 Each request is on a connection of its own and asks a question that nobody else asks, so that what
 was stored can be told apart afterwards.
@@ -76,10 +76,11 @@ class Visitor(Connection):
 
 
 class Crowd:
-    """`sick` and `well` clients; `think` is the mean pause of a client between two requests."""
+    """`sick` and `well` clients; each asks once in `cycle` seconds on average, or as often as its
+    answers let it."""
 
     def __init__(
-        self, port: int, keys: Sequence[str], *, well: int, sick: int, held: int, think: float
+        self, port: int, keys: Sequence[str], *, well: int, sick: int, held: int, cycle: float
     ) -> None:
         self.outcomes: list[Outcome] = []
         self.under_way = 0
@@ -88,7 +89,7 @@ class Crowd:
         self._well = well
         self._sick = sick
         self._held = held
-        self._think = think
+        self._cycle = cycle
 
     async def run(self, seconds: float, name: str) -> list[Outcome]:
         """All of them for so long, until their last answers; `name` keeps questions apart."""
@@ -107,11 +108,13 @@ class Crowd:
 
     async def _client(self, name: str, number: int, until: float) -> None:
         random, turn = Random(f"{name} {number}"), 0
-        await asyncio.sleep(random.uniform(0, self._think))
-        while asyncio.get_running_loop().time() < until:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(random.uniform(0, self._cycle))
+        while (began := loop.time()) < until:
             await self._ask(self._next(name, number, turn, random))
             turn += 1
-            await asyncio.sleep(random.uniform(0, 2 * self._think))
+            pause = self._cycle * random.uniform(0.5, 1.5) - (loop.time() - began)
+            await asyncio.sleep(max(0.0, min(pause, until - loop.time())))
 
     async def _counted(self, name: str, number: int, each: int) -> None:
         random = Random(f"{name} {number}")
@@ -120,13 +123,13 @@ class Crowd:
 
     def _next(self, name: str, number: int, turn: int, random: Random) -> Asking:
         is_well = number < self._well
-        stream = random.random() < 0.7
+        stream = random.random() < 0.8
         leaves = not is_well and stream and random.random() < 0.3
         return Asking(
             key=self._keys[number % len(self._keys)],
             question=f"q-{name}-{number}-{turn}",
             session=f"{name}-{number}-{turn // TURNS_A_SESSION}",
-            health=WELL if is_well or random.random() < 0.1 else random.choice(SICK),
+            health=WELL if is_well else random.choices(list(SICK), list(SICK.values()))[0],
             stream=stream,
             leaves_after=random.randint(1, 4) if leaves else None,
         )

@@ -24,7 +24,7 @@ class Ledger:
 
     def tokens_counted(self) -> float:
         """Of all days and subjects: what was used, and what is held."""
-        return sum(one.get("tokens", 0.0) for one in self._counters())
+        return float(sum(one.get("tokens", 0.0) for one in self._counters()))
 
     def leaked(self, held: int) -> int:
         """Reservations of `held` tokens that nobody settled. Turns must use fewer, together."""

@@ -9,8 +9,18 @@ from random import Random
 from support.upstream import Answer, Gate, Json, Recorded, chunks, completion, sse
 
 WELL = "well"
-TRICKLE_SECONDS = 0.02
-SICK = ("stall", "silence", "reset", "cut", "hang-up", "trickle", "lie", "refuse")
+PIECES = 20
+SICK = {
+    "stall": 3,
+    "silence": 2,
+    "trickle": 5,
+    "reset": 1,
+    "cut": 1,
+    "hang-up": 1,
+    "lie": 1,
+    "refuse": 1,
+}
+"""How often each is asked for. The first three keep a connection for as long as they may."""
 
 
 class Pause(Gate):
@@ -25,10 +35,12 @@ class Pause(Gate):
 
 
 class Weather:
-    """What `LoopbackUpstream.default` may be; `seed` chooses among ways to lie."""
+    """What `LoopbackUpstream.default` may be; `seed` chooses among ways to lie. `slow_seconds` is
+    what a trickle takes."""
 
-    def __init__(self, seed: int, words: int = 12) -> None:
+    def __init__(self, seed: int, slow_seconds: float, words: int = 12) -> None:
         self._random = Random(seed)
+        self._pause = slow_seconds / PIECES
         self._words = words
 
     def __call__(self, request: Recorded) -> Answer:
@@ -48,8 +60,8 @@ class Weather:
                 return Answer.stream(*half, ending="reset" if health == "reset" else "cut")
             case "hang-up":
                 return Answer.hang_up()
-            case "trickle":
-                return _trickled(b"".join(events)) if stream else Answer.json(completion(text))
+            case "trickle" if stream:
+                return _trickled(b"".join(events), self._pause)
             case "lie":
                 return self._random.choice(_lies(text, events))
             case "refuse":
@@ -61,11 +73,11 @@ def _half_a_body(text: str) -> Answer:
     return Answer(200, {"content-type": "application/json"}, [b'{"choices": [', Gate(), b"]}"])
 
 
-def _trickled(body: bytes) -> Answer:
+def _trickled(body: bytes, seconds: float) -> Answer:
     """A few bytes at a time, with a breath between: events and characters are cut anywhere."""
-    size = max(1, len(body) // 20)
+    size = max(1, len(body) // PIECES)
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
-    with_pauses = [part for piece in pieces for part in (piece, Pause(TRICKLE_SECONDS))]
+    with_pauses = [part for piece in pieces for part in (piece, Pause(seconds))]
     return Answer.stream(*with_pauses)
 
 
