@@ -69,7 +69,7 @@ storm: $(VENV)/.tests
 
 # The fuzzers of the tests, FUZZ_TIMES as long and drawn anew; how many examples each ran.
 fuzz: $(VENV)/.tests
-	FUZZ_TIMES=$(FUZZ_TIMES) $(BIN)/python -m pytest tests/fuzz -s --timeout=0 --hypothesis-show-statistics
+	FUZZ_TIMES=$(FUZZ_TIMES) $(BIN)/python -m pytest tests/fuzz tests/attack/test_patterns.py -s --timeout=0 --hypothesis-show-statistics
 
 bench: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/latency.py

@@ -1,6 +1,6 @@
 """`make storm`: two hundred streams at once before an upstream, a store and a retriever in trouble.
 
-    python tests/fire/storm.py --seconds 180 --clients 250 --rate 25 [--kill]
+    python tests/fire/storm.py --seconds 180 --clients 300 --rate 20 [--kill]
 
 The real service in processes of its own, everything else on loopback. A fifth of the clients is
 well and asks the same in the calm before and in the storm; the others ask for an upstream that
@@ -24,7 +24,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # where a script finds `support`, as pytest does
-from fire.crowd import BROKEN, LATE, LEFT, Crowd, Outcome, acknowledged, unanswered
+from fire.crowd import (
+    BROKEN,
+    DEADLINE_SECONDS,
+    LATE,
+    LEFT,
+    Crowd,
+    Outcome,
+    acknowledged,
+    unanswered,
+)
 from fire.outages import Outages, come_and_go
 from fire.reckoning import Ledger, established, kept
 from fire.rush import rushes
@@ -35,7 +44,7 @@ from support.upstream import LoopbackUpstream
 
 KEYS = [f"sk-{n}" for n in range(20)]
 HELD = 10_000_000  # tokens that each request reserves: together the turns use fewer
-SLOW_SECONDS = 8.0  # how long the service waits for an upstream that says nothing; a trickle's
+SLOW_SECONDS = 16.0  # how long the service waits for an upstream that says nothing; a trickle's
 WELL_SHARE = 5  # one in so many clients
 QUIET_SECONDS = 15.0
 PATIENCE_STEP_SECONDS = 0.25
@@ -183,7 +192,7 @@ class Storm:
             f" doubled {len(found.doubled)}",
             f"reservations leaked {leaked}; {excused} requests had no answer while the store was"
             " locked or the worker dead",
-            f"left open: {left}; requests past {30:g} s: {late}",
+            f"left open: {left}; requests past {DEADLINE_SECONDS:g} s: {late}",
             f"worker's memory: {early:.0f} MB in the first third, {end:.0f} MB at the end",
             *(f"WRONG: {fault}" for fault in self.faults),
             "",
@@ -227,8 +236,8 @@ def row(title: str, cells: Sequence[str], rest: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A storm, and what is left after it.")
     parser.add_argument("--seconds", type=float, default=180.0)
-    parser.add_argument("--clients", type=int, default=250, help="200 of them open at once")
-    parser.add_argument("--rate", type=float, default=25.0, help="requests each second, of all")
+    parser.add_argument("--clients", type=int, default=300, help="200 of them open at once")
+    parser.add_argument("--rate", type=float, default=20.0, help="requests each second, of all")
     parser.add_argument("--kill", action="store_true", help="SIGKILL for the worker, meanwhile")
     chosen = parser.parse_args()
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {chosen.clients} clients")

@@ -122,11 +122,13 @@ class Composer:
         return responses
 
     def _errors(self, operation: Operation) -> set[int]:
-        """Who signs in may be refused, or meet a store that is away; readers change nothing."""
+        """Who signs in may be refused, or meet a store that is away; readers change nothing. A body
+        may not come."""
+        sending = (408,) if operation.body or operation.body_types else ()
         if operation.public:
-            return set(operation.errors)
+            return {*operation.errors, *sending}
         changing = () if operation.method == "GET" else (403,)
-        return {*operation.errors, *changing, 401, 404, 503}
+        return {*operation.errors, *sending, *changing, 401, 404, 503}
 
 
 def _schemas(models: Sequence[type[BaseModel]], shapes: dict[str, Shape]) -> Json:
