@@ -24,7 +24,7 @@ export MEMORY_OPS_MODALSTUB := $(abspath $(SHARED)/tools/modalstub/modalstub.py)
 export MEMORY_OPS_TFSCHEMA := $(abspath $(SHARED)/tools/tfschema/tfschema.py)
 endif
 
-.PHONY: run run-light run-retriever test test-fast test-coverage lint format audit storm fuzz bench bench-gpu economics eval quality simulate costs reset clean
+.PHONY: run run-light run-retriever test test-fast test-coverage lint format lock audit storm fuzz bench bench-gpu economics eval quality simulate costs reset clean
 
 # Gateway and retriever; the gateway answers at once, the retriever's model loads meanwhile.
 run: $(VENV)/.runs $(VENV)/.retriever
@@ -56,6 +56,11 @@ lint: $(VENV)/.tests
 format: $(VENV)/.tests
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The hashes of what functions/requirements.txt pins: the image installs nothing else.
+lock: $(VENV)/.tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip compile functions/requirements.txt --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet --output-file functions/requirements.lock
 
 # What is installed: its licences, and whether an advisory names it (asks PyPI).
 audit: $(VENV)/.tests
