@@ -77,9 +77,9 @@ def licensed(package: str, version: str) -> Licensed:
         told = metadata(package)
     except PackageNotFoundError:
         return Licensed(package, version, "not installed")
-    stated = told["License-Expression"] if "License-Expression" in told else ""
+    stated = next(iter(told.get_all("License-Expression") or []), "")
     expression = stated or _classified(told.get_all("Classifier") or [])
-    written = told["License"].strip().partition("\n")[0] if "License" in told else ""
+    written = next(iter(told.get_all("License") or []), "").strip().partition("\n")[0]
     return Licensed(package, version, expression or _spelt(written) or "not stated")
 
 

@@ -14,11 +14,10 @@ from random import Random
 from benchmarks.load import Connection, chat_request
 from fire.weather import SICK, WELL
 
-DEADLINE_SECONDS = 60.0
 TURNS_A_SESSION = 8
 DONE = b"data: [DONE]\n\n"
 LEFT, BROKEN, LATE = -1, 0, -2
-"""Instead of a status: the client left, the service hung up, nothing within the deadline."""
+"""Instead of a status: the client left, the service hung up, no end within `patience`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,15 @@ class Crowd:
     answers let it."""
 
     def __init__(
-        self, port: int, keys: Sequence[str], *, well: int, sick: int, held: int, cycle: float
+        self,
+        port: int,
+        keys: Sequence[str],
+        *,
+        well: int,
+        sick: int,
+        held: int,
+        cycle: float,
+        patience: float,
     ) -> None:
         self.outcomes: list[Outcome] = []
         self.under_way = 0
@@ -90,6 +97,7 @@ class Crowd:
         self._sick = sick
         self._held = held
         self._cycle = cycle
+        self._patience = patience
 
     async def run(self, seconds: float, name: str) -> list[Outcome]:
         """All of them for so long, until their last answers; `name` keeps questions apart."""
@@ -138,10 +146,10 @@ class Crowd:
         self.under_way += 1
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(self._patience):
                 first, status, acknowledged = await self._answered(asking)
         except TimeoutError:
-            first, status, acknowledged = DEADLINE_SECONDS, LATE, False
+            first, status, acknowledged = self._patience, LATE, False
         except OSError:
             left = asking.leaves_after is not None
             first, status, acknowledged = 0.0, LEFT if left else BROKEN, False

@@ -1,6 +1,6 @@
 """`make storm`: two hundred streams at once before an upstream, a store and a retriever in trouble.
 
-    python tests/fire/storm.py --seconds 180 --clients 300 --rate 20 [--kill]
+    python tests/fire/storm.py --seconds 180 --clients 250 --rate 6 --slow 60 [--kill]
 
 The real service in processes of its own, everything else on loopback. A fifth of the clients is
 well and asks the same in the calm before and in the storm; the others ask for an upstream that
@@ -26,7 +26,6 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))  # where a script finds `support`, as pytest does
 from fire.crowd import (
     BROKEN,
-    DEADLINE_SECONDS,
     LATE,
     LEFT,
     Crowd,
@@ -44,9 +43,8 @@ from support.upstream import LoopbackUpstream
 
 KEYS = [f"sk-{n}" for n in range(20)]
 HELD = 10_000_000  # tokens that each request reserves: together the turns use fewer
-SLOW_SECONDS = 16.0  # how long the service waits for an upstream that says nothing; a trickle's
 WELL_SHARE = 5  # one in so many clients
-QUIET_SECONDS = 15.0
+QUIET_SECONDS = 15.0  # beside what the slowest answer takes
 PATIENCE_STEP_SECONDS = 0.25
 FLAT = 1.15  # memory after the storm, to that of its first third
 
@@ -56,7 +54,13 @@ class Plan:
     seconds: float
     clients: int
     rate: float
+    slow: float  # how long the service waits for an upstream that says nothing; a trickle's length
     kill: bool
+
+    @property
+    def patience(self) -> float:
+        """What a client waits: a stall may begin when half of the answer has trickled."""
+        return 2 * self.slow + 30
 
     @property
     def well(self) -> int:
@@ -79,7 +83,7 @@ class Storm:
 
     def run(self) -> None:
         with (
-            LoopbackUpstream(Weather(7, SLOW_SECONDS)) as upstream,
+            LoopbackUpstream(Weather(7, self._plan.slow)) as upstream,
             Service(self._folder, **self._settings(upstream)) as service,
         ):
             for line in asyncio.run(self._weathered(service, upstream)):
@@ -91,8 +95,8 @@ class Storm:
         return {
             "UPSTREAM_BASE": upstream.base_url,
             "API_KEYS": ",".join(f"{key}:{key}" for key in KEYS),
-            "REQUEST_TIMEOUT_SECONDS": str(SLOW_SECONDS),
-            "UPSTREAM_TIMEOUT_SECONDS": str(SLOW_SECONDS),
+            "REQUEST_TIMEOUT_SECONDS": str(self._plan.slow),
+            "UPSTREAM_TIMEOUT_SECONDS": str(self._plan.slow),
             "RETRIEVER_URL": f"http://127.0.0.1:{self._retriever_port}",
             "RETRIEVER_DEADLINE_SECONDS": "0.5",
             "MEMORY_COMPRESS_ABOVE_TOKENS": "200",
@@ -121,7 +125,15 @@ class Storm:
 
     def _crowd(self, service: Service, sick: int) -> Crowd:
         well, cycle = self._plan.well, self._plan.cycle
-        return Crowd(service.port, KEYS, well=well, sick=sick, held=HELD, cycle=cycle)
+        return Crowd(
+            service.port,
+            KEYS,
+            well=well,
+            sick=sick,
+            held=HELD,
+            cycle=cycle,
+            patience=self._plan.patience,
+        )
 
     async def _trouble(self, service: Service, outages: Outages) -> None:
         """The store at a third of the storm and, if wanted, the worker's death at two thirds."""
@@ -141,7 +153,7 @@ class Storm:
 
     async def _quiet(self, service: Service, upstream: LoopbackUpstream) -> dict[str, int]:
         """What is left open when nobody has asked for a while; bounded."""
-        for _ in range(int(QUIET_SECONDS / PATIENCE_STEP_SECONDS)):
+        for _ in range(int((self._plan.slow + QUIET_SECONDS) / PATIENCE_STEP_SECONDS)):
             left = {
                 "from clients": established(service.worker, service.port),
                 "answers under way": upstream.answering,
@@ -192,7 +204,7 @@ class Storm:
             f" doubled {len(found.doubled)}",
             f"reservations leaked {leaked}; {excused} requests had no answer while the store was"
             " locked or the worker dead",
-            f"left open: {left}; requests past {DEADLINE_SECONDS:g} s: {late}",
+            f"left open: {left}; requests past {self._plan.patience:g} s: {late}",
             f"worker's memory: {early:.0f} MB in the first third, {end:.0f} MB at the end",
             *(f"WRONG: {fault}" for fault in self.faults),
             "",
@@ -236,14 +248,18 @@ def row(title: str, cells: Sequence[str], rest: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A storm, and what is left after it.")
     parser.add_argument("--seconds", type=float, default=180.0)
-    parser.add_argument("--clients", type=int, default=300, help="200 of them open at once")
-    parser.add_argument("--rate", type=float, default=20.0, help="requests each second, of all")
+    parser.add_argument("--clients", type=int, default=250, help="200 of them open at once")
+    parser.add_argument("--rate", type=float, default=6.0, help="requests each second, of all")
+    parser.add_argument("--slow", type=float, default=60.0, help="seconds that the slowest take")
     parser.add_argument("--kill", action="store_true", help="SIGKILL for the worker, meanwhile")
     chosen = parser.parse_args()
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {chosen.clients} clients")
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        storm = Storm(Plan(chosen.seconds, chosen.clients, chosen.rate, chosen.kill), Path(folder))
+        storm = Storm(
+            Plan(chosen.seconds, chosen.clients, chosen.rate, chosen.slow, chosen.kill),
+            Path(folder),
+        )
         storm.run()
     print(f"\n{time.perf_counter() - started:.0f} s in all")
     if storm.faults:

@@ -37,7 +37,7 @@ def stormy(upstream: LoopbackUpstream, tmp_path: Path) -> Iterator[Service]:
 
 
 def crowd(service: Service) -> Crowd:
-    return Crowd(service.port, KEYS, well=6, sick=24, held=HELD, cycle=0.0)
+    return Crowd(service.port, KEYS, well=6, sick=24, held=HELD, cycle=0.0, patience=60.0)
 
 
 async def until_quiet(service: Service, upstream: LoopbackUpstream) -> tuple[int, int]:
