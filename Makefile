@@ -7,6 +7,9 @@ RETRIEVER_PORT ?= 8090
 # PyPI's torch brings gigabytes of CUDA on Linux; this index has the CPU's. Empty: PyPI's after all.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 STORE :=
+# Of `make storm` and `make fuzz`.
+STORM_SECONDS ?= 180
+FUZZ_TIMES ?= 25
 ifeq ($(STORE),emulator)
 # Quoted for the shell: a default database's name has parentheses.
 BESIDE := STORE_URL='firestore://memory-ops-local/(default)' PYTHONPATH=$(PYTHONPATH):tests $(BIN)/python -m support.emulator --
@@ -21,7 +24,7 @@ export MEMORY_OPS_MODALSTUB := $(abspath $(SHARED)/tools/modalstub/modalstub.py)
 export MEMORY_OPS_TFSCHEMA := $(abspath $(SHARED)/tools/tfschema/tfschema.py)
 endif
 
-.PHONY: run run-light run-retriever test test-fast test-coverage lint format bench bench-gpu economics eval quality simulate costs reset clean
+.PHONY: run run-light run-retriever test test-fast test-coverage lint format lock audit storm fuzz bench bench-gpu economics eval quality simulate costs reset clean
 
 # Gateway and retriever; the gateway answers at once, the retriever's model loads meanwhile.
 run: $(VENV)/.runs $(VENV)/.retriever
@@ -54,6 +57,25 @@ lint: $(VENV)/.tests
 format: $(VENV)/.tests
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The hashes of what functions/requirements.txt pins: the image installs nothing else.
+lock: $(VENV)/.tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip compile functions/requirements.txt --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet --output-file functions/requirements.lock
+
+# What is installed: its licences, and whether an advisory names it (asks PyPI).
+audit: $(VENV)/.tests
+	PYTHONPATH=infra $(BIN)/python -m care.licences functions/requirements.txt gpu/requirements.txt
+	$(BIN)/python -m pip_audit --disable-pip --no-deps --strict -r functions/requirements.txt
+
+# Two hundred streams at once before everything in trouble; then the same, and the worker is killed.
+storm: $(VENV)/.tests
+	$(BIN)/python tests/fire/storm.py --seconds $(STORM_SECONDS)
+	$(BIN)/python tests/fire/storm.py --seconds $(STORM_SECONDS) --kill
+
+# The fuzzers of the tests, FUZZ_TIMES as long and drawn anew; how many examples each ran.
+fuzz: $(VENV)/.tests
+	FUZZ_TIMES=$(FUZZ_TIMES) $(BIN)/python -m pytest tests/fuzz tests/attack/test_patterns.py -s --timeout=0 --hypothesis-show-statistics
 
 bench: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/speed.py $(if $(PEERS),--peers $(PEERS)) $(if $(GROWTH),--growth $(GROWTH))

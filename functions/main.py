@@ -14,6 +14,7 @@ import functions_framework.aio
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from gateway.drain import Drain
 from gateway.settings import Settings
 from gateway.wiring.services import begin, build_cleanup, local_sweep, set_up_logging
 
@@ -24,9 +25,18 @@ set_up_logging(Settings())  # only now: a refusal is to be read
 @cache
 def _housekeeping() -> asyncio.Task[None] | None:
     """The sweep of a process with a store of its own; the cache keeps the task alive."""
-    set_up_logging(Settings())  # once more: the server has brought loggers of its own
     work = local_sweep(Settings(), app)
     return asyncio.create_task(work) if work else None
+
+
+@cache
+def _served() -> Drain:
+    """Made by the first request: signals and loggers are those of the process that serves."""
+    settings = Settings()
+    set_up_logging(settings)  # once more: the server has brought loggers of its own
+    drain = Drain(app, settings.drain_seconds)
+    drain.watch()
+    return drain
 
 
 @cache
@@ -38,7 +48,7 @@ def _cleanup_app() -> Starlette:
 @functions_framework.aio.http
 async def gateway(_: Request) -> Any:  # an ASGI app answers as a Response does
     _housekeeping()
-    return app
+    return _served()
 
 
 @functions_framework.aio.http

@@ -5,7 +5,7 @@ Knows no settings and no implementation; `wiring` hands over what it is made of.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -15,10 +15,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RateLimited
+from gateway.routes.later import Later
 from gateway.routes.requests import request_id_of
 from gateway.routes.responses import json_response
 from gateway.routes.safeguards import Safeguards
@@ -209,16 +210,34 @@ def _noted(error: GatewayError) -> None:
         record.limiter = "unavailable"
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     """Starlette's own: no route, not with this method, or whatever else it may come to refuse."""
     assert isinstance(error, HTTPException)  # noqa: S101  what Starlette registered it for
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         ours: GatewayError = MethodNotAllowed("This method is not allowed here.")
+        error.headers = {"allow": _allowed(request)}
     elif error.status_code == HTTPStatus.NOT_FOUND:
         ours = NotFound("Unknown request URL.", code="unknown_url")
     else:
         ours = _as_ours(error)
     return json_response(ours.body(), error.status_code, error.headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of a path (RFC 9110, 10.2.1); Starlette names those of the first route alone."""
+    here = [
+        route.methods or set()
+        for route in _all_routes(request.app)
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE
+    ]
+    return ", ".join(sorted(set[str]().union(*here)))
+
+
+def _all_routes(app: Starlette) -> Iterator[BaseRoute]:
+    for route in app.routes:
+        yield route
+        if isinstance(route, Later):
+            yield from route.routes
 
 
 def _as_ours(error: HTTPException) -> GatewayError:

@@ -87,6 +87,12 @@ class MethodNotAllowed(GatewayError):
     code = "method_not_allowed"
 
 
+class TooSlow(GatewayError):
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+
 class Contested(GatewayError):
     status = 409
     type = "conflict_error"

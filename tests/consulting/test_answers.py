@@ -39,6 +39,7 @@ def test_a_fence_around_it_is_no_part_of_it() -> None:
         '{"words": ["a"]}',
         '```json\n{"words": ["a"]}\n```',
         '```\n{"words": ["a"]}\n```',
+        ' \n```json \n\n{"words":\n["a"]}\n\n  ``` \n',
     ):
         assert parsed(text, Shape).words == ["a"]
 

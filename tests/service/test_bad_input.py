@@ -215,6 +215,8 @@ def test_an_unknown_path_is_not_found(http: httpx.Client, method: str, path: str
         ("POST", "/v1/models", {"GET", "HEAD"}),
         ("PUT", NOTES, {"POST"}),
         ("POST", "/v1/sessions", {"GET", "HEAD"}),
+        ("PUT", "/v1/messages/x", {"GET", "HEAD", "PATCH", "DELETE"}),
+        ("PUT", "/v1/items", {"GET", "HEAD", "POST"}),
         ("POST", "/health", {"GET", "HEAD"}),
     ],
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 
 from support.ports import free_port
 from support.spoken import leaks
@@ -61,7 +62,7 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait_until_healthy()
+        self.wait_until_healthy()
         return self
 
     def kill(self) -> None:
@@ -70,6 +71,24 @@ class Service:
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+
+    def close_down(self) -> None:
+        """SIGTERM for the server alone, as Cloud Run sends it; returns at once."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def wait_until_gone(self) -> int:
+        """The status that the server ended with."""
+        assert self._process is not None
+        status, self._process = self._process.wait(START_SECONDS), None
+        return status
+
+    @property
+    def worker(self) -> psutil.Process:
+        """The process that serves; the server starts another when it dies."""
+        assert self._process is not None
+        found: psutil.Process = psutil.Process(self._process.pid).children()[0]
+        return found
 
     @property
     def log(self) -> str:
@@ -91,7 +110,7 @@ class Service:
             self._process.wait()
             self._process = None
 
-    def _wait_until_healthy(self) -> None:
+    def wait_until_healthy(self) -> None:
         """Retries on refused connections until the server listens, within `START_SECONDS`."""
         assert self._process is not None
         transport = httpx.HTTPTransport(retries=6)  # backs off: 0, 0.5, 1, 2 ... seconds

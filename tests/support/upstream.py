@@ -262,6 +262,8 @@ class LoopbackUpstream:
         self.connections_closed = 0
         self.connections_aborted = 0
         """Connections whose client left before it had the whole answer."""
+        self.answering = 0
+        """Answers that are not over."""
         self.port = port
         """0 takes one that is free; another is for what comes back where it was."""
         self._queues: dict[str, deque[Script]] = {}
@@ -365,12 +367,14 @@ class LoopbackUpstream:
         answer = await _play(self._script(request), request)
         writing = asyncio.ensure_future(_write(protocol, answer))
         leaving = asyncio.ensure_future(protocol.gone.wait())
+        self.answering += 1
         try:
             await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
                 raise ConnectionAbortedError
             return writing.result()
         finally:
+            self.answering -= 1
             writing.cancel()
             leaving.cancel()
 

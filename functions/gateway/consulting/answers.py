@@ -1,13 +1,12 @@
 """A model's answer as JSON of one shape: validated whole, or refused whole. Pure."""
 
-import re
 from typing import TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 REASON = 300
-FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+FENCE = "```"
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -28,12 +27,25 @@ class Strict(BaseModel):
 
 def parsed(text: str, shape: type[Shape]) -> Shape:
     """The answer, with or without a fence around it. Raises `InvalidAnswer`."""
-    fenced = FENCED.match(text)
     try:
-        return shape.model_validate(orjson.loads(fenced[1] if fenced else text))
+        return shape.model_validate(orjson.loads(_unfenced(text)))
     except orjson.JSONDecodeError:
         raise InvalidAnswer("It is not JSON.") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise InvalidAnswer(f"{first['msg']} at {place or 'the top'}."[:REASON]) from None
+
+
+def _unfenced(text: str) -> str:
+    """What stands between the fence's two lines; all of it where there is no fence.
+
+    By whole lines and not by a pattern: one that may take line ends here or there needs time that
+    grows with their cube, and a model can be talked into writing thousands of them.
+    """
+    opening, line_end, rest = text.strip().partition("\n")
+    inside, closing_line_end, closing = rest.rpartition("\n")
+    opened = opening.rstrip() in {FENCE, f"{FENCE}json"}
+    if opened and line_end and closing_line_end and closing.strip() == FENCE:
+        return inside
+    return text

@@ -28,6 +28,7 @@ KINDS: dict[str, Kind] = {
     "preferences": "preference",
 }
 MAX_ALWAYS_LOAD = 20
+MAX_TAGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,12 @@ class _Reader:
 
 
 def _tagged(text: str) -> tuple[str, list[str]]:
-    """A heading without the `[...]` behind it, and these."""
-    tags = []
+    """A heading without the `[...]` behind it, and these: the last `MAX_TAGS` where there are more,
+    for each costs a copy of what is left."""
+    tags: list[str] = []
     while (text := text.rstrip()).endswith("]") and (begins := text.rfind("[")) >= 0:
+        if len(tags) == MAX_TAGS:
+            break
         tags.append(text[begins + 1 : -1].strip())
         text = text[:begins]
     return text, tags

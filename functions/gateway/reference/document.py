@@ -122,10 +122,12 @@ class Composer:
         return responses
 
     def _errors(self, operation: Operation) -> set[int]:
-        """Who signs in may be refused, lack a scope, or meet a store that is away."""
+        """Who signs in may be refused, lack a scope, or meet a store that is away. A body may not
+        come."""
+        sending = (408,) if operation.body or operation.body_types else ()
         if operation.public:
-            return set(operation.errors)
-        return {*operation.errors, 401, 403, 404, 503}
+            return {*operation.errors, *sending}
+        return {*operation.errors, *sending, 401, 403, 404, 503}
 
 
 def _schemas(models: Sequence[type[BaseModel]], shapes: dict[str, Shape]) -> Json:

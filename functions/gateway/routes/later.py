@@ -37,6 +37,11 @@ class Later(BaseRoute):
         self._router = await asyncio.shield(self._making)
         return self._router
 
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """None before they were asked for."""
+        return self._router.routes if self._router else ()
+
     def made(self) -> list[BaseRoute]:
         return list(self._make())
 

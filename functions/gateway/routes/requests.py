@@ -1,7 +1,9 @@
 """Reading a request: its body under the bound, its headers from allow-lists, who is calling."""
 
+import asyncio
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
@@ -9,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.accounts.workspace import Role
 from gateway.chat.pipeline import Call, MemoryMode
-from gateway.errors import BadRequest, Forbidden, TooLarge
+from gateway.errors import BadRequest, Forbidden, TooLarge, TooSlow
 from gateway.identity.base import Authenticator, Identity
 from gateway.routes.scopes import check_scope
 from gateway.telemetry.record import current
@@ -21,6 +23,8 @@ CACHING = {"": None, "on": True, "off": False}
 MODES = ("on", "read", "write", "off")
 SESSION_ID = re.compile(r"[!-~]{1,200}")
 MAX_KEY_CHARACTERS = 255
+BODY_SECONDS = 20.0  # and one more for each so many bytes, as Apache's mod_reqtimeout has it
+BODY_BYTES_PER_SECOND = 500
 CONTENT_LENGTH = re.compile(r"[0-9]{1,20}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -37,19 +41,29 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 async def body_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises as `read_body` does, in the middle if need be."""
+    """The body as it comes. Raises as `read_body` does, in the middle if need be, and `TooSlow`
+    where so little comes that somebody only wants to keep the connection."""
     announced = request.headers.get("content-length", "")
     if CONTENT_LENGTH.fullmatch(announced) and int(announced) > max_bytes:
         raise _too_large(max_bytes)
-    size = 0
-    try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > max_bytes:
-                raise _too_large(max_bytes)
-            yield piece
-    except ClientDisconnect:
-        raise BadRequest("The request body was cut short.") from None
+    size, waited = 0, 0.0
+    stream = request.stream()
+    while True:
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(BODY_SECONDS + size / BODY_BYTES_PER_SECOND - waited):
+                piece = await anext(stream, None)
+        except ClientDisconnect:
+            raise BadRequest("The request body was cut short.") from None
+        except TimeoutError:
+            raise TooSlow("The request body came too slowly.") from None
+        if piece is None:
+            return
+        waited += time.monotonic() - asked  # not what is done with a piece
+        size += len(piece)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        yield piece
 
 
 async def person_of(request: Request, door: Authenticator) -> Identity:

@@ -27,7 +27,7 @@ def respond(reply: Reply) -> Response:
 
 
 class RelayResponse(Response):
-    """Streams a relay; a client that hangs up stops the upstream at once.
+    """Streams a relay; a client that hangs up stops the upstream at once, as does a cancellation.
 
     A broken answer must not look whole, so its body is left without an end: the server then closes
     the connection, which every HTTP client reports.
@@ -44,14 +44,20 @@ class RelayResponse(Response):
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
-                await _stop(sending)
-                await self._relay.hang_up()
+                await self._break_off(sending)
             elif isinstance(error := sending.exception(), OSError):
                 await self._relay.hang_up()
             elif error is not None and not isinstance(error, StreamCut):
                 raise error
+        except asyncio.CancelledError:  # the instance ends: what came is kept all the same
+            await asyncio.shield(self._break_off(sending))
+            raise
         finally:
             await _stop(leaving)
+
+    async def _break_off(self, sending: "asyncio.Task[None]") -> None:
+        await _stop(sending)
+        await self._relay.hang_up()
 
     async def _send_all(self, send: Send) -> None:
         await send(

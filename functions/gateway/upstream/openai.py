@@ -38,6 +38,9 @@ OF_ONE_CONNECTION = frozenset(  # https://www.rfc-editor.org/rfc/rfc9110#section
 OURS_TO_SET = OF_ONE_CONNECTION | {"accept-encoding", "authorization", "content-length", "host"}
 BODILESS = frozenset({"GET", "HEAD"})
 DECODABLE = frozenset({"gzip", "deflate"})
+WITHHELD = b"[withheld]"
+SHORTEST_SECRET = 8  # what is shorter may be a word
+LARGEST_ANSWER_BYTES = 64 * 1024 * 1024  # whole or streamed, unpacked: some pack a thousandfold
 NO_CLIENT_TIMEOUTS = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
 
 
@@ -82,6 +85,7 @@ class OpenAIUpstream:
     ) -> None:
         self._base = _endpoint(base)
         self._authorization = _authorization(api_key)
+        self._secret = (api_key or "").strip().encode()
         self._client = client
         self._first_byte_seconds = first_byte_seconds
         self._stall_seconds = stall_seconds
@@ -93,7 +97,7 @@ class OpenAIUpstream:
         with _translated(f"The upstream said nothing for {self._first_byte_seconds:g} seconds."):
             async with asyncio.timeout(self._first_byte_seconds):
                 response = await self._client.send(outgoing, stream=True, follow_redirects=False)
-        return OpenAIResponse(response, self._stall_seconds)
+        return OpenAIResponse(response, self._stall_seconds, self._secret)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -120,28 +124,40 @@ class OpenAIUpstream:
 
 
 class OpenAIResponse:
-    """`headers` are lower-cased, without those that concern only the connection they came on."""
+    """`headers` are lower-cased, without those that concern only the connection they came on.
 
-    def __init__(self, response: httpx.Response, stall_seconds: float) -> None:
+    An error that quotes `secret` back, as some servers do with a key they refuse, comes without it.
+    """
+
+    def __init__(self, response: httpx.Response, stall_seconds: float, secret: bytes = b"") -> None:
         self._response = response
         self._stall_seconds = stall_seconds
+        self._secret = secret
         codings = _encodings(response)
         self._encoded = bool(codings)
         self._decode = codings <= DECODABLE
+        self._secret = secret
+        self._decode = _encodings(response) <= DECODABLE
         self.status = response.status_code
         self.headers: Mapping[str, str] = _headers(response, decoded=self._decode)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        body = self._pieces()
+        body, size = self._pieces(), 0
         try:
             while (chunk := await self._next(body)) is not None:
+                size += len(chunk)
+                if size > LARGEST_ANSWER_BYTES:
+                    raise UpstreamFailed("The upstream's answer is too long.")
                 if chunk:
                     yield chunk
         finally:
             await self.close()
 
     async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+        body = b"".join([chunk async for chunk in self.chunks()])
+        if self.status >= 400 and len(self._secret) >= SHORTEST_SECRET:
+            return body.replace(self._secret, WITHHELD)
+        return body
 
     async def close(self) -> None:
         """In the middle of the body the connection is closed, not drained: the upstream stops.

@@ -20,7 +20,7 @@ run "first_apply" {
     error_message = "Nor anything to watch: the metrics are too young for an alert."
   }
   assert {
-    condition     = length(google_secret_manager_secret.setting) == 9 && length(google_secret_manager_secret_iam_member.gateway) == 0
+    condition     = length(google_secret_manager_secret.setting) == 10 && length(google_secret_manager_secret_iam_member.gateway) == 0
     error_message = "The secrets wait for their values."
   }
   assert {
