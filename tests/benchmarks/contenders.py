@@ -97,17 +97,21 @@ def _resident(pid: int) -> int:
     return 0
 
 
-def framework(source: Path) -> tuple[str, ...]:
-    command = (sys.executable, "-m", "functions_framework", "--target=gateway", "--asgi")
+def framework(python: str, source: Path) -> tuple[str, ...]:
+    command = (python, "-m", "functions_framework", "--target=gateway", "--asgi")
     return (*command, f"--source={source}", "--port=PORT", "--host=127.0.0.1")
 
 
-def bare(library: str, upstream: int) -> Contender:
+def bare(python: str, library: str, upstream: int) -> Contender:
     url = f"http://127.0.0.1:{upstream}/v1/chat/completions"
-    return Contender(f"bare {library}", framework(HERE / f"bare_{library}.py"), {"UPSTREAM": url})
+    return Contender(
+        f"bare {library}", framework(python, HERE / f"bare_{library}.py"), {"UPSTREAM": url}
+    )
 
 
-def ours(name: str, upstream: int, store: Mapping[str, str], *, memory: bool) -> Contender:
+def ours(
+    python: str, name: str, upstream: int, store: Mapping[str, str], *, memory: bool
+) -> Contender:
     """Identity and limits on: counted, never reached."""
 
     def headers(person: int) -> Mapping[str, str]:
@@ -124,7 +128,9 @@ def ours(name: str, upstream: int, store: Mapping[str, str], *, memory: bool) ->
         "RETENTION_SCHEDULE_SECONDS": "0",
         **store,
     }
-    return Contender(name, framework(FUNCTIONS / "main.py"), environment, headers, remembers=memory)
+    return Contender(
+        name, framework(python, FUNCTIONS / "main.py"), environment, headers, remembers=memory
+    )
 
 
 def litellm(upstream: int, cache: Path) -> Contender:

@@ -1,7 +1,8 @@
 """`make bench`: the service side by side with the least proxies there can be, and with its peers.
 
     PYTHONPATH=functions:gpu .venv/bin/python tests/benchmarks/speed.py [--quick]
-        [--peers litellm,portkey] [--growth 200000] [--only NAME,NAME] [--cache FOLDER]
+        [--peers litellm,portkey] [--growth 200000] [--only "NAME;NAME"] [--cache FOLDER]
+        [--python INTERPRETER]
 
 One run, one upstream on loopback that answers at once, one worker each: straight to the upstream; a
 bare functions-framework proxy with httpx, and with aiohttp; ours with memory off, with memory on
@@ -126,6 +127,10 @@ class Asking:
         return talk.sentence(LARGE_WORDS) if form == "30 kB" else talk.question(history)
 
 
+class WrongAnswer(Exception):
+    """A peer may not manage all that is asked of it: the row then says so."""
+
+
 class Bench:
     def __init__(self, upstream: int, folder: Path, plan: Plan, asking: Asking) -> None:
         self._upstream = upstream
@@ -152,7 +157,7 @@ class Bench:
             await asyncio.sleep(0.002)
 
     async def block(self, running: Running | None, form: str, people: int) -> Figures:
-        """Raises RuntimeError for a wrong answer. None: straight to the upstream."""
+        """Raises `WrongAnswer`. None: straight to the upstream."""
         asked = self.asking.requests(running.contender if running else None, form, people)
         port = running.port if running else self._upstream
         before = running.cpu_seconds() if running else 0.0
@@ -162,7 +167,7 @@ class Bench:
         for sample in block.samples:
             ending = b"[DONE]" if form == "stream" else b"}"
             if sample.status != 200 or not sample.body.rstrip().endswith(ending):
-                raise RuntimeError(f"answered {sample.status}: {sample.body[:300]!r}")
+                raise WrongAnswer(f"answered {sample.status}: {sample.body[:300]!r}")
         return Figures.of(block, after - before)
 
 
@@ -188,7 +193,10 @@ async def measured(
             order = running[number % len(running) :] + running[: number % len(running)]
             for (people, form), each in itertools.product(grid, order):
                 name = each.contender.name if each else STRAIGHT
-                cells[people, form, name].append(await bench.block(each, form, people))
+                try:
+                    cells[people, form, name].append(await bench.block(each, form, people))
+                except WrongAnswer as wrong:
+                    print(f"{name}, {form}: {wrong}", file=sys.stderr, flush=True)
             print(f"round {number + 1} of {plan.rounds} done", file=sys.stderr, flush=True)
         for still in filter(None, running):
             weights[still.contender.name].append(still.megabytes())
@@ -228,13 +236,19 @@ def table(cells: Cells, names: Sequence[str], plan: Plan) -> Iterator[str]:
     rated = [name for name in RATED if name in names]
     for people, form in itertools.product(plan.concurrencies, FORMS):
         yield _row(f"{form}, concurrency {people}", [*heads, *(f"x {one}" for one in rated)])
-        found = {name: Figures.median(cells[people, form, name]) for name in names}
+        answered = [name for name in names if cells[people, form, name]]
+        found = {name: Figures.median(cells[people, form, name]) for name in answered}
         straight = found[STRAIGHT]
+        for name in (one for one in names if one not in found):
+            yield _row(f"  {name}", ["no answer"])
         for name, one in found.items():
             texts = [f"{one.per_second:,.0f}", f"{one.p50:.2f}", f"{one.p50 - straight.p50:.2f}"]
             texts += [f"{one.p99:.2f}", f"{one.first:.2f}", f"{one.first - straight.first:.2f}"]
             texts += [f"{one.cpu:,.0f}"]
-            texts += [f"{one.per_second / found[other].per_second:.2f}" for other in rated]
+            texts += [
+                f"{one.per_second / found[other].per_second:.2f}" if other in found else "-"
+                for other in rated
+            ]
             yield _row(f"  {name}", texts)
         yield ""
 
@@ -243,7 +257,9 @@ def _row(title: str, cells: Sequence[str]) -> str:
     return f"{title:<26}" + "".join(f"{cell:>15}" for cell in cells)
 
 
-def tell_pasts(folder: Path, settings: Mapping[str, str], history: Sequence[Message]) -> None:
+def tell_pasts(
+    folder: Path, settings: Mapping[str, str], history: Sequence[Message], people: int
+) -> None:
     """Everybody's 200 turns, into the store that `settings` name or into a file in `folder`."""
     unlimited = dict.fromkeys(("REQUESTS_PER_MINUTE", "TOKENS_PER_MINUTE"), "0")
     keys = ",".join(f"{key(person)}:{key(person)}" for person in range(PEOPLE))
@@ -253,7 +269,7 @@ def tell_pasts(folder: Path, settings: Mapping[str, str], history: Sequence[Mess
         serving(folder, **unlimited, **settings, API_KEYS=keys) as service,
         httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS, trust_env=False) as http,
     ):
-        for person in range(PEOPLE):
+        for person in range(people):
             headers = {"authorization": f"Bearer {key(person)}"}
             http.post("/v1/messages", json=body, headers=headers).raise_for_status()
 
@@ -263,13 +279,13 @@ def chosen(
 ) -> list[Contender]:
     sqlite = {"STORE_URL": "sqlite:///memory.db"}
     found = [
-        bare("httpx", upstream),
-        bare("aiohttp", upstream),
-        ours(OFF, upstream, sqlite, memory=False),
-        ours(ON, upstream, sqlite, memory=True),
+        bare(given.python, "httpx", upstream),
+        bare(given.python, "aiohttp", upstream),
+        ours(given.python, OFF, upstream, sqlite, memory=False),
+        ours(given.python, ON, upstream, sqlite, memory=True),
     ]
     if emulator:
-        found.append(ours(FIRESTORE, upstream, emulator, memory=True))
+        found.append(ours(given.python, FIRESTORE, upstream, emulator, memory=True))
     given.cache.mkdir(parents=True, exist_ok=True)
     found += [PEERS[name](upstream, given.cache) for name in given.peers.split(",") if name]
     only = {name.strip() for name in given.only.split(";") if name.strip()}
@@ -286,13 +302,16 @@ async def run(given: argparse.Namespace) -> None:
         upstream = stack.enter_context(canned_upstream())
         store: Mapping[str, str] = {}
         try:
-            store = firestore(stack.enter_context(Emulator()), "bench")
+            if not given.only or FIRESTORE in given.only:
+                store = firestore(stack.enter_context(Emulator()), "bench")
         except EmulatorMissing as missing:
             print(f"without the Firestore emulator: {missing}")
         contenders = chosen(upstream, store, given)
-        tell_pasts(folder / "past", {}, history)
+        people = max(plan.concurrencies)
+        if any(one.name == ON for one in contenders):
+            tell_pasts(folder / "past", {}, history, people)
         if any(one.name == FIRESTORE for one in contenders):
-            tell_pasts(folder / "told", store, history)
+            tell_pasts(folder / "told", store, history, people)
         bench = Bench(upstream, folder, plan, asking)
         starts = await cold_starts(bench, contenders, plan.starts)
         cells, weights = await measured(bench, contenders, plan)
@@ -323,6 +342,11 @@ def main() -> None:
     parser.add_argument("--peers", default="", help=f"any of {','.join(PEERS)}")
     parser.add_argument("--only", default="", help="names of contenders, with ; between")
     parser.add_argument("--growth", type=int, default=0, help="requests; 200000 takes minutes")
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        help="whose packages the proxies run on: those for tests make httpx import a terminal's",
+    )
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/memory-ops-bench")
     uvloop.run(run(parser.parse_args()))
 

@@ -18,6 +18,7 @@ from gateway.identity.google import (
     MAX_TOKEN_CHARACTERS,
     CertificateSource,
     GoogleVerifier,
+    SignatureVerifier,
 )
 from support.certificates import (
     AUDIENCE,
@@ -46,6 +47,19 @@ def verifier(source: CertificateSource, clock: Clock) -> GoogleVerifier:
     return GoogleVerifier(frozenset({AUDIENCE, "another-app"}), source, clock)
 
 
+class Judge:
+    """A verifier that counts what it is asked."""
+
+    def __init__(self, inner: SignatureVerifier | None) -> None:
+        assert inner is not None
+        self._inner = inner
+        self.asked = 0
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        self.asked += 1
+        return self._inner.verify(message, signature)
+
+
 async def refusal(verifier: GoogleVerifier, token: str) -> str:
     """Why `token` is refused; no part of it may be in the answer."""
     with pytest.raises(Unauthenticated) as caught:
@@ -68,6 +82,30 @@ async def test_a_good_token_is_its_subject(
 ) -> None:
     token = make_token(key, make_claims(iss=issuer, aud=audience))
     assert await verifier.verify(token) == ADA
+
+
+async def test_a_signature_is_checked_once_for_each_token_and_certificate(
+    verifier: GoogleVerifier, source: CertificateSource, key: SigningKey, clock: Clock
+) -> None:
+    token = make_token(key)
+    judge = Judge(await source.verifier(key.kid))
+    source._verifiers = {key.kid: judge}
+    for _ in range(3):
+        assert await verifier.verify(token) == ADA
+    assert await refusal(verifier, with_payload(token, make_claims(sub="other")))
+    assert judge.asked == 2
+    source._verifiers = {key.kid: Judge(judge)}  # fetched anew
+    assert await verifier.verify(token) == ADA
+    assert judge.asked == 3
+
+
+async def test_a_token_found_good_before_still_expires(
+    verifier: GoogleVerifier, key: SigningKey, clock: Clock
+) -> None:
+    token = make_token(key)
+    assert await verifier.verify(token) == ADA
+    clock.now += 7200
+    assert await refusal(verifier, token) == "The ID token has expired."
 
 
 async def test_an_expired_token_is_refused(verifier: GoogleVerifier, key: SigningKey) -> None:

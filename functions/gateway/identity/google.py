@@ -8,9 +8,11 @@ only the signature is left to google.auth; the claims are held against the clock
 import asyncio
 import base64
 import contextlib
+import hashlib
 import logging
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -25,6 +27,7 @@ Clock = Callable[[], float]
 ISSUERS = frozenset({"accounts.google.com", "https://accounts.google.com"})
 SKEW_SECONDS = 10
 MAX_TOKEN_CHARACTERS = 16_384  # Google's are about 1,200
+TOKENS_KEPT = 2_048  # whose signature was found good
 MAX_CLAIM_CHARACTERS = 255  # Google's own bound for `sub`
 
 FETCH_TIMEOUT_SECONDS = 3.0
@@ -56,6 +59,7 @@ class GoogleVerifier:
         self._certificates = certificates
         self._clock = clock
         self._hosted_domain = hosted_domain
+        self._signed: OrderedDict[bytes, SignatureVerifier] = OrderedDict()
 
     def claims(self, credential: str) -> bool:
         return _JWT.fullmatch(credential) is not None
@@ -70,11 +74,27 @@ class GoogleVerifier:
         verifier = await self._certificates.verifier(_text(header, "kid"))
         if verifier is None:
             raise Unauthenticated("The ID token is signed with an unknown key.")
-        if not verifier.verify(signed, signature):
-            raise Unauthenticated("The ID token's signature does not match.")
+        self._check_signature(credential, verifier, signed, signature)
         self._check(payload)
         subject = f"google:{_text(payload, 'sub')}"
         return Identity(subject=subject, owner=subject)
+
+    def _check_signature(
+        self, credential: str, verifier: "SignatureVerifier", signed: bytes, signature: bytes
+    ) -> None:
+        """Once for each token and certificate, though a client sends the same one for an hour.
+
+        Remembered by digest, and only that this certificate signed it: new certificates ask again,
+        and what the token claims is held against the clock every time.
+        """
+        digest = hashlib.sha256(credential.encode()).digest()
+        if self._signed.get(digest) is verifier:
+            return
+        if not verifier.verify(signed, signature):
+            raise Unauthenticated("The ID token's signature does not match.")
+        self._signed[digest] = verifier
+        if len(self._signed) > TOKENS_KEPT:
+            self._signed.popitem(last=False)
 
     def _check(self, payload: Mapping[str, Any]) -> None:
         now = self._clock()

@@ -28,8 +28,10 @@ class Basket:
         """Put in what is new of the offer, or none of it when that does not fit."""
         new = [line for line in offer.lines if line.passage.id not in self._chosen]
         cost = sum(line.cost for line in new)
+        if cost > self._left:
+            return
         chunks = {line.chunk for line in self._chosen.values()} | {line.chunk for line in new}
-        if cost <= self._left and len(chunks) <= self._top_k:
+        if len(chunks) <= self._top_k:
             for line in new:
                 self._take(line)
 

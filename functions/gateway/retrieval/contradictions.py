@@ -8,6 +8,7 @@ in one place. Others that only sound alike ("that is a good plan") mostly fail t
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from heapq import nlargest
 from itertools import combinations
 
@@ -42,12 +43,18 @@ _CHANGES = _set_of(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Clause:
+    """Few are ever compared by what they tell, so that is found out when it is asked for."""
+
     words: tuple[str, ...]
-    content: frozenset[str]
     negated: bool
     changed: bool
+
+    @cached_property
+    def content(self) -> frozenset[str]:
+        kept = (word for word in self.words if word not in _NEGATIONS and word not in _CHANGES)
+        return frozenset(terms(" ".join(kept)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +106,8 @@ def _clauses(text: str) -> Iterator[_Clause]:
     for clause in _CLAUSE_ENDS.split(text)[:MAX_CLAUSES]:
         said = words(clause)
         if len(said) >= FEWEST_WORDS:
-            kept = [word for word in said if word not in _NEGATIONS and word not in _CHANGES]
             yield _Clause(
                 tuple(said),
-                frozenset(terms(" ".join(kept))),
                 not _NEGATIONS.isdisjoint(said),
                 not _CHANGES.isdisjoint(said),
             )
