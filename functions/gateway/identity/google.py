@@ -157,7 +157,7 @@ class CertificateSource:
 
     def _may_ask(self) -> bool:
         pause = REFETCH_SECONDS if self._verifiers else RETRY_SECONDS
-        return self._clock() >= self._attempted_at + pause
+        return abs(self._clock() - self._attempted_at) >= pause  # a clock may be set back, too
 
     async def _refresh(self) -> None:
         if self._flight is None or self._flight.done():

@@ -212,7 +212,7 @@ class Limiter:
 
     def _remembered_refusals(self, quota: Quota, now: float) -> list[Refusal]:
         usage = self._refused.get(quota.name)
-        if usage is None or now >= usage.at + TRUSTED_SECONDS:
+        if usage is None or abs(now - usage.at) >= TRUSTED_SECONDS:  # a clock may be set back, too
             return []
         return quota.refusals(usage, now, counted=False)
 
