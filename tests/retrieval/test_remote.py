@@ -18,7 +18,7 @@ from gateway.retrieval.remote import HEARD_SECONDS, RemoteOptions, RemoteRanker,
 from gateway.retrieval.tier import MAX_ANSWER_BYTES, Missing, Tier, endpoint
 from gateway.upstream.openai import make_client
 from retrieval.passages import chunk, monologue, passage
-from retriever_contract.wire import MAX_QUERY_CHARACTERS, ForgetRequest
+from retriever_contract.wire import MAX_QUERY_CHARACTERS, Failure, ForgetRequest
 from support.ports import free_port
 from support.retriever import (
     EMBEDDING,
@@ -662,8 +662,7 @@ MUCH = Question("other?", [MANY], OWNER, epoch=3)
 
 @pytest.fixture
 def embedding() -> Iterator[LoopbackRetriever]:
-    facts = {"fusion_weight": 1.0, "floor": 0.0, "embedding": EMBEDDING}
-    with LoopbackRetriever(**facts) as running:
+    with LoopbackRetriever(fusion_weight=1.0, floor=0.0, embedding=EMBEDDING) as running:
         yield running
 
 
@@ -698,8 +697,7 @@ async def test_a_late_tier_that_embeds_is_named_the_rest_next_time(
     make: Make, embedding: LoopbackRetriever
 ) -> None:
     ranker = make(embedding.origin, **FEW)
-    late = failure("deadline")
-    told = {**json.loads(late.body), "embeds": True}
+    told = Failure(code="deadline", message="Scripted.", embeds=True).model_dump()
     embedding.queue(Answer.json(told, 504), path="rank")
     assert (await ranker.rank(MUCH)).retriever == "lexical; reason=timeout"
     assert (await ranker.rank(MUCH)).retriever == "gpu"

@@ -16,6 +16,7 @@ from retriever.models.sentences import MINILM, Sentences, identity_of, load_sent
 from retriever.profile import Profile
 from retriever.reading.cache import WindowCache
 from retriever.reading.decoder import Decoder
+from retriever.reading.likeness import Embedder
 from retriever.reading.reader import Reader
 from retriever.serving.building import PASS_ROWS, PASS_ROWS_OF_A_GPU, prompt_of
 from retriever.settings import Settings
@@ -41,7 +42,7 @@ class Contender:
         )
         return len(ids)
 
-    def reader(self) -> Reader:
+    def reader(self, embedder: Embedder | None = None, asked_share: float = 1.0) -> Reader:
         decoder = Decoder(self.checkpoint.model, self.profile.heads)
         device = torch.device(decoder.shape.device)
         return Reader(
@@ -51,6 +52,8 @@ class Contender:
             window_tokens=self.profile.window_tokens,
             pass_rows=PASS_ROWS.get(device.type, PASS_ROWS_OF_A_GPU),
             length_power=self.profile.length_power,
+            embedder=embedder,
+            asked_share=asked_share,
         )
 
     @property
