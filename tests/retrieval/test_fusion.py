@@ -179,6 +179,7 @@ def test_an_embedding_is_a_third_summand_scaled_to_its_best() -> None:
     assert {one.chunk.passages[0].id: one.score for one in found.scored} == pytest.approx(
         {"m0": 0.5, "m1": 1.0, "m2": 1.0}
     )
+    assert found.scale.relative > fused({}, {"m0": 0.9}, weight=1.0).scale.relative
     assert found.ranks["m2"]["embedding"] == 1
     assert found.ranks["m1"]["embedding"] == 2
 

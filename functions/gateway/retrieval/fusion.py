@@ -20,6 +20,7 @@ LENT = 0.4  # as with shared words
 
 # Whether anything is relevant is asked of the methods, before their scores are added.
 FUSED = Scale(floor=0.0)
+BESIDE = Scale(floor=0.0, relative=0.5)  # a cosine of nothing alike is not nothing
 ALONE = Scale(floor=0.0)
 
 Scores = Mapping[str, float]
@@ -76,7 +77,7 @@ def fuse(
     shared = {id: lexical[id] for id in passages if lexical.get(id, 0.0) > 0}
     attended = {id: remote[id] for id in passages if id in remote}
     likened = {id: beside[id] for id in passages if id in beside}
-    scale = ALONE if alone else FUSED
+    scale = ALONE if alone else BESIDE if likened else FUSED
     if not _relevant(shared, attended, likened, weighing):
         return Fused((), scale, {})
     if weighing.weight is None:
