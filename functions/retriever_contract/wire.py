@@ -6,7 +6,8 @@
     GET  /v1/health                   -> Health, 200 when ready, 503 with `loading` before
 
 Every other status carries `Failure`. Fields that a reader does not know are ignored, so that
-either side may be deployed first; a version it does not know is refused.
+either side may be deployed first; a version it does not know is refused. What an embedding adds is
+left out where there is none, and then both sides write what they wrote before there was one.
 """
 
 from typing import Annotated, Final, Literal
@@ -41,6 +42,12 @@ STATUSES: dict[FailureCode, int] = {
 }
 
 OwnerKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{16,64}$")]  # a digest, never a name
+
+
+def _is_unset(value: object) -> bool:
+    return not value
+
+
 ChunkId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -74,26 +81,41 @@ class _Memory(_Wire):
     @model_validator(mode="after")
     def _within_limits(self) -> "_Memory":
         """Raises ValueError: above `MAX_CHUNKS` or `MAX_TEXT_BYTES`, or an id given twice."""
-        ids = [chunk.id for window in self.windows for chunk in window.chunks]
+        windows = self._named
+        ids = [chunk.id for window in windows for chunk in window.chunks]
         if len(ids) > MAX_CHUNKS:
             raise ValueError(f"more than {MAX_CHUNKS} chunks")
         if len(set(ids)) < len(ids):
             raise ValueError("a chunk id occurs twice")
         size = sum(
             len(chunk.text.encode("utf-8", "surrogatepass"))
-            for window in self.windows
+            for window in windows
             for chunk in window.chunks
         )
         if size > MAX_TEXT_BYTES:
             raise ValueError(f"more than {MAX_TEXT_BYTES} bytes of text")
         return self
 
+    @property
+    def _named(self) -> list[Window]:
+        return self.windows
+
 
 class RankRequest(_Memory):
+    """What is `beyond` the windows to be read is embedded alone; a tier without an embedding lets
+    it be. Who takes `partial` answers gets what is there in time, and not `deadline`, as long as
+    either all chunks are embedded or all windows are read."""
+
     queries: list[Annotated[str, StringConstraints(max_length=MAX_QUERY_CHARACTERS)]] = Field(
         min_length=1, max_length=MAX_QUERIES
     )
     deadline_milliseconds: int = Field(ge=1, le=600_000)
+    beyond: list[Window] = Field([], max_length=MAX_CHUNKS, exclude_if=_is_unset)
+    partial: bool = Field(False, exclude_if=_is_unset)
+
+    @property
+    def _named(self) -> list[Window]:
+        return [*self.windows, *self.beyond]
 
 
 class PrefillRequest(_Memory):
@@ -111,12 +133,19 @@ class ChunkScore(_Wire):
     score: float = Field(allow_inf_nan=False)
 
 
+class EmbeddingFacts(_Wire):
+    """Of what `embedded` scores come from: `weight` and `floor` as of the ranking model's."""
+
+    model: str
+    weight: float = Field(allow_inf_nan=False, ge=0)
+    floor: float = Field(allow_inf_nan=False)
+
+
 class Facts(_Wire):
     """Of the model that ranked: what the gateway needs to use its scores.
 
     Scores of all windows compare. Below `floor` nothing is relevant to the query. `fusion_weight`
-    is this ranking's in a reciprocal rank fusion with the lexical one's weight of 1; None: it ranks
-    alone.
+    is this ranking's in a sum with the lexical one's weight of 1; None: it ranks alone.
     """
 
     model: str
@@ -125,6 +154,7 @@ class Facts(_Wire):
     window_tokens: int
     floor: float
     fusion_weight: float | None
+    embedding: EmbeddingFacts | None = Field(None, exclude_if=_is_unset)
 
 
 class Work(_Wire):
@@ -141,6 +171,8 @@ class RankAnswer(_Wire):
     facts: Facts
     scores: list[list[ChunkScore]]  # for each query, in the order of the request's chunks
     work: Work
+    # Cosines from -1 to 1, of all chunks and those beyond; left out where not all are embedded yet.
+    embedded: list[list[ChunkScore]] | None = Field(None, exclude_if=_is_unset)
 
 
 class PrefillAnswer(_Wire):
@@ -189,3 +221,6 @@ class Failure(_Wire):
     code: FailureCode
     message: str
     retry_after_seconds: float | None = None
+    embeds: bool = Field(
+        False, exclude_if=_is_unset
+    )  # of `deadline`: it would embed what is beyond

@@ -39,7 +39,15 @@ class Overloaded(RetrieverError):
 
 
 class DeadlinePassed(RetrieverError):
+    """`embeds`: who asks next may name what is beyond the windows."""
+
     code = "deadline"
+
+    def __init__(
+        self, message: str, retry_after_seconds: float | None = None, *, embeds: bool = False
+    ) -> None:
+        super().__init__(message, retry_after_seconds)
+        self.embeds = embeds
 
 
 class Failed(RetrieverError):

@@ -27,7 +27,7 @@ from retriever.errors import Unusable
 SHIPPED = Path(__file__).parent / "profiles"
 LENGTH_POWER = 0.7  # ARCHITECTURE.md has the measurement
 FRAME_TOKENS = 256  # at most, of a prompt's openers and its instruction
-_NO_SCORE_DEPENDS_ON = {"name", "also", "floor", "fusion_weight", "note"}
+_NO_SCORE_DEPENDS_ON = {"name", "also", "floor", "fusion_weight", "embedding", "note"}
 
 
 class Head(NamedTuple):
@@ -60,6 +60,18 @@ def _written_head(head: Head) -> str:
 WrittenHead = Annotated[Head, BeforeValidator(_read_head), PlainSerializer(_written_head)]
 
 
+class Embedding(BaseModel):
+    """A light one beside the heads: its cosines are a summand of their own, and choose the
+    `asked_share` of a request's windows that the heads are asked about."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(min_length=1)
+    weight: float = Field(gt=0, allow_inf_nan=False)
+    floor: float = Field(allow_inf_nan=False)
+    asked_share: float = Field(1.0, gt=0, le=1)
+
+
 class Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,6 +89,7 @@ class Profile(BaseModel):
     length_power: float = Field(LENGTH_POWER, ge=0, le=1)
     floor: float = Field(allow_inf_nan=False)
     fusion_weight: float | None = Field(None, gt=0, allow_inf_nan=False)  # None: ranks alone
+    embedding: Embedding | None = None
     user_opener: str  # openers are parsed with special tokens
     assistant_opener: str
     bos: bool  # whether the tokenizer's BOS comes before the opener

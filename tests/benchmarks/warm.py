@@ -3,7 +3,8 @@
     PYTHONPATH=functions:gpu .venv/bin/python tests/benchmarks/warm.py --tokens 25000
 
 Made-up lives are laid out in windows as the gateway cuts them, read once, and asked about; number
-types take turns, so that a busy machine hits all alike. Milliseconds of the retriever alone.
+types, and shares of the windows that the heads are asked about, take turns, so that a busy machine
+hits all alike. A share of 1 goes without the embedding. Milliseconds of the retriever alone.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from retriever.judging.dialogues import wire_text
 from retriever.learning.lives import lives
 from retriever.models.embedded import ADAPTER, EMBEDDED
 from retriever.models.loading import load
+from retriever.models.sentences import MINILM, load_sentences
 from retriever.reading.reader import Reader
 from retriever.settings import Settings
 from retriever_contract.wire import Chunk, Window
@@ -36,6 +38,7 @@ MANY = 1000
 
 @dataclass
 class Runner:
+    name: str
     contender: Contender
     reader: Reader
     cold_seconds: float = 0.0
@@ -50,17 +53,21 @@ class Runner:
         warm = sorted(1000 * one for one in self.warm_seconds)
         p95 = warm[int(0.95 * (len(warm) - 1))]
         return (
-            f"{self.contender.name:>9}  cold {self.cold_seconds:6.1f} s  "
+            f"{self.name:>20}  cold {self.cold_seconds:6.1f} s  "
             f"warm p50 {statistics.median(warm):5.0f} ms  p95 {p95:5.0f} ms"
         )
 
 
-def runner(dtype: str) -> Runner:
-    """Raises Unusable: the embedded model is not installed."""
+def runner(dtype: str, share: float) -> Runner:
+    """Raises Unusable: the embedded model, or the embedding beside it, is not installed."""
     named = {"model_name": EMBEDDED, "lora_id": ADAPTER, "device": "cpu", "dtype": dtype}
     settings = Settings().model_copy(update=named)
     contender = Contender(dtype, *load(settings), settings)
-    return Runner(contender, contender.reader())
+    if share >= 1:
+        return Runner(f"{dtype}, all windows", contender, contender.reader())
+    model = contender.checkpoint.model
+    sentences = load_sentences(MINILM, model.device, model.dtype)
+    return Runner(f"{dtype}, {share:.0%} of them", contender, contender.reader(sentences, share))
 
 
 def memory(contender: Contender, tokens: int) -> Iterator[tuple[Window, int]]:
@@ -80,9 +87,11 @@ def memory(contender: Contender, tokens: int) -> Iterator[tuple[Window, int]]:
             held += size
 
 
-def measure(tokens: int, questions: int, dtypes: Sequence[str]) -> Iterator[str]:
+def measure(
+    tokens: int, questions: int, dtypes: Sequence[str], shares: Sequence[float]
+) -> Iterator[str]:
     """Raises Unusable."""
-    runners = [runner(dtype) for dtype in dtypes]
+    runners = [runner(dtype, share) for dtype in dtypes for share in shares]
     told = list(memory(runners[0].contender, tokens))
     windows = [window for window, _ in told]
     asked = [one.text for life in lives(MANY, SEED) for one in islice(life.questions, 2)]
@@ -104,9 +113,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=25_000)
     parser.add_argument("--questions", type=int, default=40)
     parser.add_argument("--dtypes", nargs="+", default=["auto", "float32"])
+    parser.add_argument("--shares", nargs="+", type=float, default=[1.0, 0.5])
     given = parser.parse_args()
     try:
-        for line in measure(given.tokens, given.questions, given.dtypes):
+        for line in measure(given.tokens, given.questions, given.dtypes, given.shares):
             print(line, flush=True)
     except Unusable as unusable:
         sys.exit(str(unusable))

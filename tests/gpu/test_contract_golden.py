@@ -80,6 +80,7 @@ def golden(name: str) -> Any:
     [
         ("/v1/rank", "rank_request", "rank_answer", 200),
         ("/v1/rank", "rank_request", "rank_answer_fused", 200),
+        ("/v1/rank", "rank_request_beyond", "rank_answer_embedded", 200),
         ("/v1/prefill", "prefill_request", "prefill_answer", 202),
         ("/v1/forget", "forget_request", "forget_answer", 200),
     ],
@@ -123,3 +124,10 @@ async def test_a_failure_is_written_as_it_stands(kind: type[RetrieverError], nam
     async with client_of(FailingRanker(kind(told.message, told.retry_after_seconds))) as client:
         answer = await client.post("/v1/rank", content=TEXTS["rank_request"].encode())
     assert (answer.status_code, answer.json()) == (STATUSES[told.code], golden(name))
+
+
+async def test_a_late_tier_says_that_it_embeds() -> None:
+    told = Failure.model_validate_json(TEXTS["failure_deadline_embeds"])
+    async with client_of(FailingRanker(DeadlinePassed(told.message, embeds=True))) as client:
+        answer = await client.post("/v1/rank", content=TEXTS["rank_request"].encode())
+    assert answer.json() == golden("failure_deadline_embeds")

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from retriever.errors import Unusable
+from retriever.models.sentences import MINILM
 from retriever.profile import SHIPPED, Head, Profile, find_profile, profile_folders
 from retriever.settings import Settings
 
@@ -188,3 +189,31 @@ def test_what_changes_scores_changes_the_digest(over: dict[str, Any]) -> None:
 
 def test_the_digest_is_the_same_in_every_process() -> None:
     assert profile().digest == "1198f948e654768e"
+
+
+EMBEDDING = {"model": "embedded:all-minilm-l6-v2", "weight": 1.5, "floor": 0.45}
+
+
+def test_an_embedding_beside_the_heads_changes_no_score_of_theirs(tmp_path: Path) -> None:
+    plain, beside = write(tmp_path / "a"), write(tmp_path / "b", embedding=EMBEDDING)
+    one, other = (find_profile("someone/tiny", None, [folder]) for folder in (plain, beside))
+    assert one.embedding is None
+    assert other.embedding is not None
+    assert (other.embedding.weight, other.embedding.asked_share) == (1.5, 1.0)
+    assert other.digest == one.digest
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"weight": 0}, {"asked_share": 0}, {"asked_share": 1.5}, {"model": ""}, {"more": 1}]
+)
+def test_an_embedding_that_cannot_be_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    folder = write(tmp_path, embedding={**EMBEDDING, **wrong})
+    with pytest.raises(Unusable, match="embedding"):
+        find_profile("someone/tiny", None, [folder])
+
+
+def test_the_embedded_models_profiles_name_the_embedding_that_is_installed_with_it() -> None:
+    for adapter in (None, "smollm2-135m-recall"):
+        found = find_profile("embedded:smollm2-135m-instruct", adapter, profile_folders(None))
+        assert found.embedding is not None
+        assert found.embedding.model == MINILM

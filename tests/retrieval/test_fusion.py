@@ -157,3 +157,65 @@ def test_fused_scores_run_from_0_to_1_and_the_best_is_1(
     assert scores == sorted(scores, reverse=True)
     assert all(0 < score <= 1 for score in scores)
     assert not scores or scores[0] == pytest.approx(1.0)
+
+
+def beside(
+    lexical: dict[str, float],
+    remote: dict[str, float],
+    alike: dict[str, float],
+    weighing: Weighing,
+    chunks: Sequence[Chunk] = APART,
+) -> Fused:
+    return fuse(chunks, lexical, remote, weighing, lambda _: False, alike)
+
+
+EVERY = {f"m{i}": 0.0 for i in range(6)}
+THREE = Weighing(1.0, 0.08, 0.5, alike=2.0, alike_floor=0.4)
+
+
+def test_an_embedding_is_a_third_summand_scaled_to_its_best() -> None:
+    remote, alike = {**EVERY, "m1": 30.0}, {**EVERY, "m2": 0.8, "m1": 0.4}
+    found = beside({"m0": 0.8}, remote, alike, THREE)
+    assert {one.chunk.passages[0].id: one.score for one in found.scored} == pytest.approx(
+        {"m0": 0.5, "m1": 1.0, "m2": 1.0}
+    )
+    assert found.scale.relative > fused({}, {"m0": 0.9}, weight=1.0).scale.relative
+    assert found.ranks["m2"]["embedding"] == 1
+    assert found.ranks["m1"]["embedding"] == 2
+
+
+def test_a_model_weighs_the_part_of_the_memory_that_it_read() -> None:
+    alike = {**EVERY, "m2": 0.8}
+    found = beside({"m0": 0.8}, {"m1": 30.0, "m3": 0.0, "m4": 0.0}, alike, THREE)
+    scores = {one.chunk.passages[0].id: one.score for one in found.scored}
+    assert scores == pytest.approx({"m2": 1.0, "m0": 0.5, "m1": 0.25})
+    without = beside({"m0": 0.8}, {"m1": 30.0, "m3": 0.0, "m4": 0.0}, {}, THREE)
+    assert [one.score for one in without.scored] == [1.0, 1.0]
+
+
+def test_words_and_likeness_rank_where_nothing_was_read() -> None:
+    found = beside({"m0": 0.8}, {}, {**EVERY, "m2": 0.8}, THREE)
+    assert order(found) == ["m2", "m0"]
+
+
+def test_an_embedding_beside_a_model_that_ranks_alone_counts_for_nothing() -> None:
+    alone = Weighing(None, 0.08, 0.5, alike=2.0, alike_floor=0.4)
+    found = beside({}, {"m1": 0.9, "m2": 0.6}, {"m3": 0.9}, alone)
+    assert order(found) == ["m1"]
+    assert "m3" not in found.ranks
+
+
+@pytest.mark.parametrize(
+    ("words", "attended", "alike", "relevant"),
+    [
+        (0.08, 0.5, 0.4, True),
+        (0.0, 0.5, 0.8, True),
+        (0.08, 0.0, 0.4, False),
+        (0.0, 0.9, 0.4, False),
+    ],
+)
+def test_all_three_say_together_whether_anything_is_relevant(
+    words: float, attended: float, alike: float, relevant: bool
+) -> None:
+    found = beside({"m0": words}, {"m0": attended}, {"m0": alike}, THREE)
+    assert bool(found.scored) is relevant

@@ -33,6 +33,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "rank_request": RankRequest,
     "rank_answer": RankAnswer,
     "rank_answer_fused": RankAnswer,
+    "rank_request_beyond": RankRequest,
+    "rank_answer_embedded": RankAnswer,
     "prefill_request": PrefillRequest,
     "prefill_answer": PrefillAnswer,
     "forget_request": ForgetRequest,
@@ -40,6 +42,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "failure_loading": Failure,
     "failure_overloaded": Failure,
     "failure_deadline": Failure,
+    "failure_deadline_embeds": Failure,
     "health_ready": Health,
     "health_loading": Health,
 }
@@ -78,7 +81,7 @@ def test_every_file_is_of_the_contract_and_the_contract_writes_it_so() -> None:
         assert json.loads(model.model_validate_json(text).model_dump_json()) == json.loads(text)
 
 
-@pytest.mark.parametrize("answer", ["rank_answer", "rank_answer_fused"])
+@pytest.mark.parametrize("answer", ["rank_answer", "rank_answer_fused", "rank_answer_embedded"])
 async def test_the_gateway_asks_so_and_understands_the_answer(
     ranker: RemoteRanker, tier: LoopbackUpstream, answer: str
 ) -> None:
@@ -117,6 +120,7 @@ async def test_the_gateway_has_an_owner_forgotten_so(
         ("failure_loading", "loading"),
         ("failure_overloaded", "overloaded"),
         ("failure_deadline", "timeout"),
+        ("failure_deadline_embeds", "timeout"),
     ],
 )
 async def test_the_gateway_understands_a_failure(

@@ -11,12 +11,14 @@ from weakref import WeakSet
 from retriever.reading.cache import WindowCache
 from retriever.reading.decoder import Decoder
 from retriever.reading.engine import Engine
+from retriever.reading.likeness import Embedder
 from retriever.reading.prompt import Prompt
 from retriever.reading.reader import Reader
 from retriever.reading.runs import Question, Run
 from retriever.reading.window import Window
 from retriever_contract.wire import (
     DeviceFigures,
+    EmbeddingFacts,
     Facts,
     PrefillRequest,
     RankAnswer,
@@ -30,6 +32,7 @@ LONG_MILLISECONDS = 600_000
 FACTS = Facts(
     model="tiny", adapter=None, profile="0" * 16, window_tokens=4000, floor=0.0, fusion_weight=None
 )
+EMBEDDING = EmbeddingFacts(model="letters", weight=1.5, floor=0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def bench(
     window_tokens: int = 4000,
     pass_rows: int = 64,
     model: Any = None,
+    embedder: Embedder | None = None,
 ) -> Bench:
     """Whoever makes one closes its engine."""
     clock = Clock()
@@ -117,8 +121,10 @@ def bench(
         WindowCache(max_bytes, idle_seconds, clock),
         window_tokens=window_tokens,
         pass_rows=pass_rows,
+        embedder=embedder,
     )
-    engine = Engine(reader, FACTS, lambda: DeviceFigures(name="cpu"), clock, queue_length)
+    facts = FACTS.model_copy(update={"embedding": EMBEDDING if embedder else None})
+    engine = Engine(reader, facts, lambda: DeviceFigures(name="cpu"), clock, queue_length)
     return Bench(engine, reader, decoder, clock)
 
 
@@ -128,6 +134,8 @@ def rank_request(
     owner: str = OWNER,
     epoch: int = 0,
     milliseconds: int = LONG_MILLISECONDS,
+    beyond: Sequence[Told] = (),
+    partial: bool = False,
 ) -> RankRequest:
     return RankRequest(
         owner=owner,
@@ -135,6 +143,8 @@ def rank_request(
         windows=told(texts),
         queries=list(queries),
         deadline_milliseconds=milliseconds,
+        beyond=list(beyond),
+        partial=partial,
     )
 
 

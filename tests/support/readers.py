@@ -9,6 +9,7 @@ from retriever.profile import Head
 from retriever.reading.cache import WindowCache
 from retriever.reading.decoder import Decoder
 from retriever.reading.jobs import Job
+from retriever.reading.likeness import Embedder
 from retriever.reading.prompt import Prompt
 from retriever.reading.reader import Reader
 from retriever_contract.wire import Chunk
@@ -90,6 +91,8 @@ def desk(
     length_power: float = 0.0,
     form: Form | None = None,
     decoder_model: Any = None,
+    embedder: Embedder | None = None,
+    asked_share: float = 1.0,
 ) -> Desk:
     """`pass_rows` is small, so that windows are read in several passes."""
     clock = Clock()
@@ -103,6 +106,8 @@ def desk(
         window_tokens=window_tokens,
         pass_rows=pass_rows,
         length_power=length_power,
+        embedder=embedder,
+        asked_share=asked_share,
     )
     return Desk(model, prompt, reader, clock, heads)
 

@@ -12,6 +12,8 @@ from retriever_contract.wire import STATUSES, FailureCode
 from support.upstream import Answer, Json, LoopbackUpstream, Recorded
 
 HORIZON_SECONDS = 300.0
+ALIKE = "alike"  # what a tier with an embedding finds in a text
+EMBEDDING = {"model": "letters", "weight": 1.5, "floor": 0.5}
 
 
 class LoopbackRetriever(LoopbackUpstream):
@@ -47,7 +49,13 @@ class LoopbackRetriever(LoopbackUpstream):
             for one in chunks
         ]
         work = {"tokens": 100, "tokens_cached": 60, "windows": 1, "seconds": 0.01}
-        return {"version": 1, "facts": self.facts, "scores": [scores], "work": work}
+        answer = {"version": 1, "facts": self.facts, "scores": [scores], "work": work}
+        if "embedding" not in self.facts:
+            return answer
+        return {**answer, "embedded": [self._likened([*chunks, *beyond_of(request)])]}
+
+    def _likened(self, chunks: list[Json]) -> list[Json]:
+        return [{"id": one["id"], "score": float(ALIKE in one["text"])} for one in chunks]
 
 
 def facts_of(**changed: Any) -> Json:
@@ -64,6 +72,10 @@ def facts_of(**changed: Any) -> Json:
 
 def chunks_of(request: Recorded) -> list[Json]:
     return [chunk for window in request.json["windows"] for chunk in window["chunks"]]
+
+
+def beyond_of(request: Recorded) -> list[Json]:
+    return [chunk for window in request.json.get("beyond", ()) for chunk in window["chunks"]]
 
 
 def texts_of(request: Recorded) -> list[str]:

@@ -1,4 +1,5 @@
-"""One order out of two: what shares words with the question, and what a model attends to. Pure.
+"""One order out of several: what shares words with the question, what a model attends to, and what
+a light embedding finds alike. Pure.
 
 A model that is good enough ranks alone; the scores of another are added to BM25's, either scaled to
 its best. Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023),
@@ -14,19 +15,21 @@ from dataclasses import dataclass
 from gateway.retrieval.base import Chunk, Passage, Scale, Scored
 from gateway.retrieval.lexical import MOST_RANKED
 
-LEXICAL, REMOTE = "lexical", "gpu"
+LEXICAL, REMOTE, ALIKE = "lexical", "gpu", "embedding"
 LENT = 0.4  # as with shared words
 
-# Whether anything is relevant is asked of the two methods, before their scores are added.
+# Whether anything is relevant is asked of the methods, before their scores are added.
 FUSED = Scale(floor=0.0)
+BESIDE = Scale(floor=0.0, relative=0.5)  # a cosine of nothing alike is not nothing
 ALONE = Scale(floor=0.0)
 
 Scores = Mapping[str, float]
+NONE: Scores = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """Chunks best first, their scores from 0 to 1, and each message's rank by either method."""
+    """Chunks best first, their scores from 0 to 1, and each message's rank by each method."""
 
     scored: Sequence[Scored]
     scale: Scale
@@ -37,12 +40,17 @@ class Fused:
 class Weighing:
     """`weight` is that of the remote scores beside the lexical ones' of 1; None: the model ranks
     alone. Best scores below their method's floor prove nothing relevant. `lent` is the part of a
-    message's attention that those right before and after it in their session get."""
+    message's attention, or likeness, that those right before and after it in their session get.
+    `alike` is the embedding's weight, where there is one beside a model that does not rank alone;
+    beside it a model that has read a part of the memory weighs that part.
+    """
 
     weight: float | None
     lexical_floor: float
     remote_floor: float
     lent: float = LENT
+    alike: float = 0.0
+    alike_floor: float = 0.0
 
 
 def fuse(
@@ -51,40 +59,54 @@ def fuse(
     remote: Scores,
     weighing: Weighing,
     in_hand: Callable[[Passage], bool],
+    alike: Scores = NONE,
 ) -> Fused:
-    """Rank `chunks` by both methods' scores of their messages, those `in_hand` left out.
+    """Rank `chunks` by all methods' scores of their messages, those `in_hand` left out. `remote`
+    may be of some messages; `alike` is of all or none.
 
-    Nothing is relevant unless the two methods together say so.
+    Nothing is relevant unless the methods together say so.
     """
+    alone = weighing.weight is None
+    beside = NONE if alone or not weighing.alike else alike
     passages = {
         one.id: (one.at, place)
         for place, chunk in enumerate(chunks)
         for one in chunk.passages
-        if (one.id in lexical or one.id in remote) and not in_hand(one)
+        if (one.id in lexical or one.id in remote or one.id in beside) and not in_hand(one)
     }
     shared = {id: lexical[id] for id in passages if lexical.get(id, 0.0) > 0}
     attended = {id: remote[id] for id in passages if id in remote}
-    scale = ALONE if weighing.weight is None else FUSED
-    if not _relevant(shared, attended, weighing):
+    likened = {id: beside[id] for id in passages if id in beside}
+    scale = ALONE if alone else BESIDE if likened else FUSED
+    if not _relevant(shared, attended, likened, weighing):
         return Fused((), scale, {})
-    by_words, by_model = _ranked(shared, passages), _ranked(attended, passages)
     if weighing.weight is None:
         scores = _stretched(attended, weighing.remote_floor)
     else:
-        attended = _lent(_scaled(attended), chunks, weighing.lent)
-        scores = _added(_scaled(shared), _scaled(attended), weighing.weight)
-    ranks = {id: _named(by_words.get(id), by_model.get(id)) for id in passages}
+        part = len(attended) / len(likened) if likened else 1.0
+        scores = _added(
+            (_scaled(shared), 1.0),
+            (_scaled(_lent(_scaled(attended), chunks, weighing.lent)), weighing.weight * part),
+            (_scaled(_lent(_scaled(likened), chunks, weighing.lent)), weighing.alike),
+        )
+    orders = {LEXICAL: shared, REMOTE: attended, ALIKE: likened}
+    ranked = {name: _ranked(scores, passages) for name, scores in orders.items()}
+    ranks = {
+        id: {name: order[id] for name, order in ranked.items() if id in order} for id in passages
+    }
     return Fused(_scored(chunks, scores), scale, ranks)
 
 
-def _relevant(shared: Scores, attended: Scores, weighing: Weighing) -> bool:
-    """Whether the two best scores reach their floors on the mean: one that is far above makes up
-    for another below. Of a model that ranks alone, or a floor that refuses nothing, either does."""
-    words, model = max(shared.values(), default=0.0), max(attended.values(), default=0.0)
-    floors = weighing.lexical_floor, weighing.remote_floor
-    if weighing.weight is not None and attended and min(floors) > 0:
-        return max(0.0, words) / floors[0] + max(0.0, model) / floors[1] >= 2
-    return bool(shared and words >= floors[0]) or bool(attended and model >= floors[1])
+def _relevant(shared: Scores, attended: Scores, likened: Scores, weighing: Weighing) -> bool:
+    """Whether the methods' best scores reach their floors on the mean: one that is far above makes
+    up for another below. Of a model that ranks alone, or a floor that refuses nothing, any does."""
+    words = max(shared.values(), default=0.0), weighing.lexical_floor
+    models = (attended, weighing.remote_floor), (likened, weighing.alike_floor)
+    others = [(max(scores.values()), floor) for scores, floor in models if scores]
+    best = [words, *others]
+    if weighing.weight is not None and others and min(floor for _, floor in best) > 0:
+        return sum(max(0.0, score) / floor for score, floor in best) >= len(best)
+    return any(score >= floor for score, floor in (best if shared else others))
 
 
 def _ranked(scores: Scores, passages: Mapping[str, tuple[float, int]]) -> dict[str, int]:
@@ -93,9 +115,12 @@ def _ranked(scores: Scores, passages: Mapping[str, tuple[float, int]]) -> dict[s
     return {id: rank for rank, id in enumerate(order, start=1)}
 
 
-def _added(by_words: Scores, by_model: Scores, weight: float) -> dict[str, float]:
-    ids = [*by_words, *(id for id in by_model if id not in by_words)]
-    return _scaled({id: by_words.get(id, 0.0) + weight * by_model.get(id, 0.0) for id in ids})
+def _added(*weighed: tuple[Scores, float]) -> dict[str, float]:
+    summed: dict[str, float] = {}
+    for scores, weight in weighed:
+        for id, score in scores.items():
+            summed[id] = summed.get(id, 0.0) + weight * score
+    return _scaled(summed)
 
 
 def _scaled(scores: Scores) -> dict[str, float]:
@@ -151,8 +176,3 @@ def _scored(chunks: Sequence[Chunk], scores: Scores) -> list[Scored]:
         )
         for score, _, place in heapq.nlargest(MOST_RANKED, found)
     ]
-
-
-def _named(by_words: int | None, by_model: int | None) -> dict[str, int]:
-    named = {LEXICAL: by_words, REMOTE: by_model}
-    return {name: rank for name, rank in named.items() if rank is not None}

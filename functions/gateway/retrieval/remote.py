@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import orjson
@@ -29,8 +29,9 @@ from gateway.retrieval.base import (
 from gateway.retrieval.fusion import REMOTE, Fused, Weighing, fuse
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.retrieval.overhead import Overhead
-from gateway.retrieval.tier import Missing, Reason, Tier, scores_of
+from gateway.retrieval.tier import Missing, Reason, Tier, likeness_of, scores_of
 from gateway.retrieval.windows import (
+    beyond,
     choose,
     cut,
     cut_run,
@@ -40,6 +41,7 @@ from gateway.retrieval.windows import (
 )
 from retriever_contract.wire import (
     MAX_QUERY_CHARACTERS,
+    Facts,
     ForgetRequest,
     PrefillRequest,
     RankAnswer,
@@ -91,6 +93,7 @@ class RemoteRanker:
         self._overhead = Overhead()
         self._heard_at = -math.inf
         self._answered_in: float | None = None
+        self._embeds = False  # whether the tier said so
         self.outcomes: Counter[str] = Counter()
 
     async def rank(self, question: Question) -> Ranking:
@@ -171,10 +174,12 @@ class RemoteRanker:
         try:
             answer = await self._heard(self._tier.rank(request, patience))
         except Missing as missing:
+            self._embeds = self._embeds or missing.embeds
             if missing.silent:
                 self._overhead.missed(patience)
             raise
         self._answered_in = self._timer() - started
+        self._embeds = answer.facts.embedding is not None
         self._overhead.measured(self._answered_in, answer.work.seconds)
         return answer
 
@@ -219,16 +224,20 @@ class RemoteRanker:
             raise Missing("too-large")
         patience = max(0.0, ends - self._timer())
         seconds = DEADLINE_SHARE * (patience - self._overhead.within(patience))
-        return rank_request(question, [worded for _, worded in chosen], seconds)
+        request = rank_request(question, [worded for _, worded in chosen], seconds)
+        if not self._embeds:
+            return request
+        rest = beyond(windows, chosen)
+        return request.model_copy(update={"beyond": rest, "partial": True})
 
     def _fused(self, question: Question, lexical: Ranking, answer: RankAnswer) -> Fused:
-        facts = answer.facts
         return fuse(
             [chunk for index in question.indexes for chunk in index.chunks],
             message_scores(lexical.scored),
             whole(scores_of(answer)),
-            Weighing(facts.fusion_weight, self._options.floor, facts.floor),
+            weighing_of(answer.facts, self._options.floor),
             question.in_hand,
+            whole(likeness_of(answer)),
         )
 
     def _without(self, lexical: Ranking, reason: Reason) -> Ranking:
@@ -243,6 +252,14 @@ class RemoteRanker:
             warms=late,
             seconds=None if late or reason == "invalid-answer" else 0.0,
         )
+
+
+def weighing_of(facts: Facts, floor: float) -> Weighing:
+    """As the tier's facts say; `floor` is that of shared words."""
+    weighing = Weighing(facts.fusion_weight, floor, facts.floor)
+    if facts.embedding is None:
+        return weighing
+    return replace(weighing, alike=facts.embedding.weight, alike_floor=facts.embedding.floor)
 
 
 def rank_request(question: Question, windows: list[WireWindow], seconds: float) -> RankRequest:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import ipaddress
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.telemetry.record import trace_headers
 from retriever_contract.wire import (
     STATUSES,
+    ChunkScore,
     Failure,
     FailureCode,
     ForgetAnswer,
@@ -26,9 +27,10 @@ from retriever_contract.wire import (
     PrefillRequest,
     RankAnswer,
     RankRequest,
+    Window,
 )
 
-MAX_ANSWER_BYTES = 1024 * 1024  # 4,096 scores with their ids are half of it
+MAX_ANSWER_BYTES = 2 * 1024 * 1024  # 4,096 scores with their ids are a quarter of it
 NO_CLIENT_TIMEOUTS = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
 URL_RULE = "RETRIEVER_URL is lexical:, an https:// URL, or an http:// URL of this machine"
 
@@ -69,13 +71,20 @@ class Missing(Exception):
 
     `told`: the tier itself said so. One that says in time that it is late is there: it goes on
     reading what it was sent. `silent`: a connection was made, and then nothing came in time, which
-    is lateness or worse.
+    is lateness or worse. `embeds`: it said that it would embed what is beyond the windows.
     """
 
     def __init__(
-        self, reason: Reason, *, broken: bool = False, told: bool = False, silent: bool = False
+        self,
+        reason: Reason,
+        *,
+        broken: bool = False,
+        told: bool = False,
+        silent: bool = False,
+        embeds: bool = False,
     ) -> None:
         super().__init__(reason)
+        self.embeds = embeds
         self.reason: Reason = reason
         self.broken = broken
         self.told = told
@@ -212,21 +221,55 @@ def _refusal(status: int, body: bytes) -> Missing:
         failure = None
     if failure is not None and STATUSES[failure.code] == status:
         broken = status >= 500 and failure.code not in BUSY
-        return Missing(REASONS[failure.code], broken=broken, told=True)
+        return Missing(REASONS[failure.code], broken=broken, told=True, embeds=failure.embeds)
     reason = OF_STATUS.get(status, "failed" if status >= 500 else "refused")
     return Missing(reason, broken=status >= 500)
 
 
 def _check(request: RankRequest, answer: RankAnswer) -> None:
     """Raises `Missing` for scores of other chunks than were sent, or facts that are no numbers."""
-    sent = [chunk.id for window in request.windows for chunk in window.chunks]
-    told = [[one.id for one in scores] for scores in answer.scores]
+    sent = _ids(request.windows)
     weight = answer.facts.fusion_weight
     sound = math.isfinite(answer.facts.floor) and (weight is None or 0 <= weight < math.inf)
-    if told != [sent] * len(request.queries) or not sound:
+    told = len(answer.scores) == len(request.queries) and all(
+        _are_scores_of(sent, scores, part=request.partial) for scores in answer.scores
+    )
+    if not (told and sound and _is_embedded(request, answer)):
         raise Missing("invalid-answer", broken=True)
+
+
+def _is_embedded(request: RankRequest, answer: RankAnswer) -> bool:
+    """Whether what it says of vectors, if anything, is of all that was sent."""
+    if answer.embedded is None:
+        return True
+    sent = [*_ids(request.windows), *_ids(request.beyond)]
+    return (
+        answer.facts.embedding is not None
+        and len(answer.embedded) == len(request.queries)
+        and all(_are_scores_of(sent, scores) for scores in answer.embedded)
+    )
+
+
+def _are_scores_of(
+    sent: Sequence[str], scores: Sequence[ChunkScore], *, part: bool = False
+) -> bool:
+    """Of all that was sent, in its order; of a part of it in that order where that will do."""
+    told = [one.id for one in scores]
+    if not part:
+        return told == sent
+    left = iter(sent)
+    return all(id in left for id in told)
+
+
+def _ids(windows: Sequence[Window]) -> list[str]:
+    return [chunk.id for window in windows for chunk in window.chunks]
 
 
 def scores_of(answer: RankAnswer) -> Mapping[str, float]:
     """Each chunk's score for the first query."""
     return {one.id: one.score for one in answer.scores[0]}
+
+
+def likeness_of(answer: RankAnswer) -> Mapping[str, float]:
+    """Each chunk's cosine to the first query; none where nothing was embedded, or not all yet."""
+    return {one.id: one.score for one in (answer.embedded or [[]])[0]}

@@ -96,6 +96,21 @@ def choose(
     return [(windows[i], chosen[i]) for i in sorted(chosen)]
 
 
+def beyond(
+    windows: Sequence[Window], chosen: Sequence[tuple[Window, WireWindow]]
+) -> list[WireWindow]:
+    """Of those that were not chosen the newest that the wire's limits take beside them."""
+    room = _Room(sum(one.cost for one in windows))
+    for window, worded in chosen:
+        room.take(window, worded)
+    known = {id(window) for window, _ in chosen}
+    taken: dict[int, WireWindow] = {}
+    for i in sorted(range(len(windows)), key=lambda i: (windows[i].newest_at, i), reverse=True):
+        if id(windows[i]) not in known and room.take(windows[i], worded := windows[i].worded()):
+            taken[i] = worded
+    return [taken[i] for i in sorted(taken)]
+
+
 def message_scores(scored: Iterable[Scored]) -> dict[str, float]:
     """Each message's score; of one that two indexes hold the better one."""
     found: dict[str, float] = {}

@@ -15,6 +15,7 @@ PAIRS = (  # what each choice is to be better than
     ("fused adapted", "heads adapted"),
     ("fused adapted", "lexical"),
     ("fused adapted", "lexical+embedding"),
+    ("fused adapted", "adapted: no embedding"),
     ("selected adapted", "lexical"),
     ("gateway", "BM25"),
     ("gateway", "lexical"),

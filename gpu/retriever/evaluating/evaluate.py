@@ -28,7 +28,6 @@ from retriever.evaluating.book import ScoreBook
 from retriever.evaluating.contender import Contender
 from retriever.evaluating.contest import GATEWAY, contest
 from retriever.evaluating.contrasts import Contrast, contrasts
-from retriever.evaluating.embedding import PACKAGE, Embedding, embedding_folder
 from retriever.evaluating.heads import Book
 from retriever.evaluating.markdown import tables
 from retriever.evaluating.methods import (
@@ -47,6 +46,7 @@ from retriever.evaluating.summary import BESIDE, Row, rows, table, unanswered
 from retriever.judging.dialogues import SUFFIX, VARIABLE, Dialogue, read_sets
 from retriever.models.embedded import EMBEDDED
 from retriever.models.loading import load
+from retriever.models.sentences import PACKAGE, is_installed
 from retriever.settings import Settings
 
 SPLIT: Final = "dev"
@@ -127,9 +127,8 @@ def _methods(
     """And why others are missing."""
     methods: list[Method] = [Recency(), Textbook(), Words(), WordsSelected()]
     missing: dict[str, str] = {}
-    folder = embedding_folder() if given.embedding else None
-    if folder:
-        methods.append(WordsAndEmbedding(Embedding(folder)))
+    if given.embedding and is_installed():
+        methods.append(WordsAndEmbedding(models[-1].nearness(book, timer).meet))
     else:
         missing["lexical+embedding"] = (
             f"{PACKAGE} is not installed" if given.embedding else "give --embedding"

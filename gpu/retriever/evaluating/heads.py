@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.retrieval.windows import choose, cut, whole
 from retriever.evaluating.combining import Combine, Ranked
 from retriever.evaluating.ground import Ground, Scores
-from retriever.evaluating.methods import Order, Ranker
+from retriever.evaluating.methods import Near, Order, Ranker
 from retriever.reading.reader import Reader
 from retriever_contract.wire import Window
 
@@ -49,7 +49,9 @@ class Heads:
         combinations: Mapping[str, Combine],
         book: Book,
         timer: Timer,
+        near: Near | None = None,
     ) -> None:
+        self._near = near
         self._identity = identity
         self._make_reader = make_reader
         self._sight = sight
@@ -63,6 +65,7 @@ class Heads:
 
     def meet(self, ground: Ground) -> Ranker:
         windows = cut([ground.index], self._sight.window_tokens)
+        near = self._near(ground) if self._near else None
         made: list[Reader] = []
 
         def reader() -> Reader:
@@ -75,7 +78,9 @@ class Heads:
             chosen = choose(windows, lexical, self._sight.max_tokens)
             worded = [one for _, one in chosen]
             read = self._read(reader, ground.dialogue.id, worded, query)
-            ranked = Ranked(ground, lexical, read.scores)
+            alike = near(query) if near else {}
+            seen = [[one.id for one in window.passages] for window, _ in chosen]
+            ranked = Ranked(ground, lexical, read.scores, alike, seen)
             orders = {name: combine(ranked) for name, combine in self._combinations.items()}
             return {name: Order(one.scores, one.top, read.seconds) for name, one in orders.items()}
 

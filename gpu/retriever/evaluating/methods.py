@@ -11,7 +11,6 @@ from typing import Protocol
 from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Scale, Scored
 from gateway.retrieval.fusion import Weighing, fuse
 from gateway.retrieval.selection import select
-from retriever.evaluating.embedding import Embedding
 from retriever.evaluating.ground import Ground, Scores, of_messages
 from retriever.judging.bm25 import Bm25
 
@@ -89,28 +88,26 @@ class WordsSelected:
         return lambda query: {self.names[0]: chosen(ground.lexical(query), Scale())}
 
 
+Near = Callable[[Ground], Callable[[str], Scores]]  # cosines by message, of a query
+
+
 class WordsAndEmbedding:
     names = ("lexical+embedding",)
 
-    def __init__(self, embedding: Embedding) -> None:
-        self._embedding = embedding
+    def __init__(self, near: Near, weight: float = EQUAL) -> None:
+        self._near = near
+        self._weight = weight
 
     def meet(self, ground: Ground) -> Ranker:
-        kept = self._embedding.vectors(ground.texts)  # (messages, width)
-        ids = [one.id for one in ground.dialogue.messages]
+        near = self._near(ground)
+        weighing = Weighing(EQUAL, ANYTHING, ANYTHING, alike=self._weight, alike_floor=ANYTHING)
 
         def rank(query: str) -> dict[str, Order]:
-            near = (kept @ self._embedding.vectors([query])[0]).tolist()
-            return {self.names[0]: Order(fused(ground, query, dict(zip(ids, near, strict=True))))}
+            shared, alike = of_messages(ground.lexical(query)), near(query)
+            found = fuse(ground.index.chunks, shared, {}, weighing, nothing, alike)
+            return {self.names[0]: Order(of_messages(found.scored))}
 
         return rank
-
-
-def fused(ground: Ground, query: str, other: Scores, weight: float = EQUAL) -> Scores:
-    """As the gateway fuses, whatever the best score is."""
-    shared = of_messages(ground.lexical(query))
-    weighing = Weighing(weight, ANYTHING, ANYTHING)
-    return of_messages(fuse(ground.index.chunks, shared, other, weighing, nothing).scored)
 
 
 def chosen(scored: Sequence[Scored], scale: Scale) -> Order:

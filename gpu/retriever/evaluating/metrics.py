@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BUDGETS = (250, 500, 750, 1000, 1250, 1500, 1750, 2000)  # tokens injected into a prompt
+# Tokens injected into a prompt; close together where short messages are found among long ones.
+BUDGETS = (50, 100, 150, 200, 250, 500, 750, 1000, 1250, 1500, 1750, 2000)
 RESAMPLES = 2000
 
 Floats = NDArray[np.float64]

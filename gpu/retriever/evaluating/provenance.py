@@ -9,10 +9,18 @@ from typing import Any
 
 import torch
 
-from retriever.evaluating.embedding import PACKAGE
 from retriever.models.repository import sha256
+from retriever.models.sentences import PACKAGE
 
-PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", PACKAGE)
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "safetensors",
+    "numpy",
+    PACKAGE.replace("_", "-"),
+)
 
 
 def provenance(files: Iterable[Path]) -> dict[str, Any]:

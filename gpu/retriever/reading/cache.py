@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from retriever.reading.vectors import SHARE, Vectors
 from retriever.reading.window import Window
 
 DIGEST_BYTES = 16
@@ -26,6 +27,8 @@ class Counts:
     tokens_read: int = 0
     tokens_cached: int = 0
     evicted: int = 0
+    texts_embedded: int = 0
+    characters_embedded: int = 0
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class WindowCache:
         self.max_bytes = max_bytes
         self.idle_seconds = idle_seconds
         self.counts = Counts()
+        self.vectors = Vectors(max_bytes // SHARE, idle_seconds, clock)  # of the same bytes
         self._clock = clock
         self._kept: OrderedDict[Window, _Kept] = OrderedDict()
         self._places: dict[Place, list[Window]] = {}
@@ -50,7 +54,7 @@ class WindowCache:
 
     @property
     def bytes_kept(self) -> int:
-        return sum(window.bytes_taken for window in self._kept)
+        return sum(window.bytes_taken for window in self._kept) + self.vectors.bytes_kept
 
     def find(self, owner: str, epoch: int, chain: Sequence[bytes]) -> tuple[Window | None, int]:
         """Of the windows that begin as `chain` does the one that does for longest, and for how many
@@ -99,6 +103,7 @@ class WindowCache:
         bytes are to have room too. What takes nothing yet, or is in use, would free nothing.
 
         What is `awaited` gives its room back and is found all the same, to be read again."""
+        self.vectors.evict()
         oldest = self._clock() - self.idle_seconds
         size = self.bytes_kept + coming
         for window, kept in list(self._kept.items()):
@@ -114,6 +119,7 @@ class WindowCache:
 
     def forget(self, owner: str) -> int:
         """Drop what is kept of `owner`; how many windows."""
+        self.vectors.forget(owner)
         gone = [window for window, kept in self._kept.items() if kept.place[0] == owner]
         for window in gone:
             self.drop(window)

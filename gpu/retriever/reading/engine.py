@@ -33,6 +33,7 @@ from retriever_contract.wire import (
     PrefillRequest,
     RankAnswer,
     RankRequest,
+    Window,
     Work,
 )
 
@@ -45,38 +46,46 @@ CHARACTERS_PER_TOKEN = 8  # hardly any text has more: a bound of a request's tok
 MOST_ON_THE_WAY = 4  # times the queue's length: readings that nobody waits for among them
 MOST_FORGOTTEN = 10_000  # owners
 HOPELESS = 2.0  # times what can be read by the deadline: then nobody waits for it
+HIGH_TIME = 0.75  # of the deadline: then a part is better than nothing, and a pass more takes time
 MEMORY_OF_PACE = 0.9  # how much a pass's figures count when the next one has been
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Of a job, without its windows: their memory waits for no caller to look."""
+    """Of a job, without its windows: their memory waits for no caller to look. `places` are those
+    of the request's chunks that have `scores`."""
 
     scores: list[list[float]]
+    places: list[int]
+    embedded: list[list[float]] | None
     tokens: int
     tokens_cached: int
     windows: int
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        return cls(job.scores(), job.tokens, job.tokens_cached, len(job.parts))
+        embedded = job.likeness.scores() if job.likeness else None
+        return cls(
+            job.scores(), job.places(), embedded, job.tokens, job.tokens_cached, len(job.parts)
+        )
 
 
 @dataclass(slots=True)
 class _Pace:
-    """How fast memory has been read lately: an exponential average over passes."""
+    """How fast tokens have been read, or characters embedded, lately: an exponential average over
+    passes."""
 
-    tokens: float = 0.0
+    size: float = 0.0
     seconds: float = 0.0
 
-    def note(self, tokens: int, seconds: float) -> None:
-        if tokens:
-            self.tokens = MEMORY_OF_PACE * self.tokens + tokens
+    def note(self, size: int, seconds: float) -> None:
+        if size > 0:
+            self.size = MEMORY_OF_PACE * self.size + size
             self.seconds = MEMORY_OF_PACE * self.seconds + seconds
 
-    def seconds_for(self, tokens: int) -> float:
+    def seconds_for(self, size: int) -> float:
         """0, as long as nothing was measured."""
-        return tokens * self.seconds / self.tokens if self.tokens else 0.0
+        return size * self.seconds / self.size if self.size else 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -87,9 +96,24 @@ class _Errand:
     sent_at: float
     answer: Future[_Outcome] = field(default_factory=Future)
     job: Job | None = None
+    is_hurried: bool = False  # it cannot have all in time
     is_active: bool = False
     is_queued: bool = True
     given_up: bool = False
+
+    def can_answer(self, now: float) -> bool:
+        """In part: with all vectors, or all scores, when it is high time."""
+        job, request = self.job, self.request
+        if not (isinstance(request, RankRequest) and request.partial) or job is None:
+            return False
+        seconds = HIGH_TIME * request.deadline_milliseconds / 1000
+        if not self.is_hurried and now < self.sent_at + seconds:
+            return False
+        return job.is_scored or (job.likeness is not None and job.is_embedded)
+
+    @property
+    def beyond(self) -> Sequence[Window]:
+        return self.request.beyond if isinstance(self.request, RankRequest) else ()
 
     @property
     def queries(self) -> Sequence[str]:
@@ -134,6 +158,7 @@ class Engine:
         self._lock = threading.Lock()  # of the four above, and the order of arrivals
         self._errands: list[_Errand] = []  # in the order of arrival
         self._pace = _Pace()
+        self._embedding_pace = _Pace()
         self._figures = self._cache_figures()
         self._worker = threading.Thread(target=self._work, name="retriever", daemon=True)
         self._worker.start()
@@ -148,15 +173,17 @@ class Engine:
             async with asyncio.timeout(request.deadline_milliseconds / 1000):
                 outcome = await asyncio.wrap_future(errand.answer)
         except TimeoutError:
-            raise DeadlinePassed("Not ready in time; the memory goes on being read.") from None
+            raise self._late("Not ready in time; the memory goes on being read.") from None
         finally:
             self._give_up(errand)
-        ids = [chunk.id for window in request.windows for chunk in window.chunks]
-        scores = [
-            [ChunkScore(id=id, score=score) for id, score in zip(ids, of_query, strict=True)]
-            for of_query in outcome.scores
-        ]
-        return RankAnswer(facts=self._facts, scores=scores, work=self._spent(outcome, started))
+        named = [*request.windows, *request.beyond]
+        ids = [chunk.id for window in named for chunk in window.chunks]
+        return RankAnswer(
+            facts=self._facts,
+            scores=_named([ids[place] for place in outcome.places], outcome.scores),
+            work=self._spent(outcome, started),
+            embedded=outcome.embedded and _named(ids, outcome.embedded),
+        )
 
     def prefill(self, request: PrefillRequest) -> PrefillAnswer:
         """Raises Overloaded, TooLarge. Returns at once."""
@@ -300,25 +327,37 @@ class Engine:
     def _begin(self, errand: _Errand) -> None:
         request, most = errand.request, self._most_bytes
         windows = [window.chunks for window in request.windows]
+        beyond = [window.chunks for window in errand.beyond]
         try:
             errand.job = self._reader.begin(
-                request.owner, request.epoch, windows, errand.queries, most
+                request.owner, request.epoch, windows, errand.queries, most, beyond
             )
         except BaseException as error:
             self._end_all([errand], error)
         else:
-            if self._is_hopeless(errand):
-                errand.fail(DeadlinePassed("Cannot be ready in time; the memory is being read."))
-                self._give_up(errand)
+            self._foresee(errand)
 
-    def _is_hopeless(self, errand: _Errand) -> bool:
-        """Whether what is unread of it, and of all before it, takes much longer than there is."""
-        if isinstance(errand.request, PrefillRequest) or not _unread(errand):
-            return False
-        before = self._errands[: self._errands.index(errand) + 1]
-        tokens = tokens_to_read(one.job for one in before if one.job is not None)
-        left = errand.request.deadline_milliseconds / 1000 - (self._clock() - errand.sent_at)
-        return self._pace.seconds_for(tokens) > HOPELESS * left
+    def _foresee(self, errand: _Errand) -> None:
+        """Who cannot have all in time waits for the first half that is whole, or for nothing."""
+        request = errand.request
+        if isinstance(request, PrefillRequest):
+            return
+        before = [one.job for one in self._errands[: self._errands.index(errand) + 1] if one.job]
+        left = request.deadline_milliseconds / 1000 - (self._clock() - errand.sent_at)
+        embeds = errand.job is not None and not errand.job.is_embedded
+        embedding = (
+            self._embedding_pace.seconds_for(_characters_to_embed(before)) if embeds else 0.0
+        )
+        reading = self._pace.seconds_for(tokens_to_read(before)) if _unread(errand) else 0.0
+        if embedding + reading <= max(0.0, HOPELESS * left):
+            return
+        if not request.partial or min(embedding, reading) > left:
+            errand.fail(self._late("Cannot be ready in time; the memory is being read."))
+            self._give_up(errand)
+        errand.is_hurried = True
+
+    def _late(self, message: str) -> DeadlinePassed:
+        return DeadlinePassed(message, embeds=self._facts.embedding is not None)
 
     def _leave_abandoned(self) -> None:
         """What nobody waits for is read on, once for each owner: for the newest who has gone, or
@@ -363,14 +402,16 @@ class Engine:
 
     def _step(self) -> None:
         counts, started = self._reader.cache.counts, self._clock()
-        before = counts.tokens_read
+        read, embedded = counts.tokens_read, counts.characters_embedded
         try:
             self._reader.step([errand.job for errand in self._active if errand.job is not None])
         except PassFailed as failed:
             lost = [one for one in self._active if one.job and one.job.needs(failed.windows)]
             self._end_all(lost, failed.__cause__ or failed)
         else:
-            self._pace.note(counts.tokens_read - before, self._clock() - started)
+            seconds = self._clock() - started
+            self._pace.note(counts.tokens_read - read, seconds)
+            self._embedding_pace.note(counts.characters_embedded - embedded, seconds)
 
     def _finish(self) -> None:
         for errand in self._active:
@@ -378,6 +419,8 @@ class Engine:
                 outcome = _Outcome.of(errand.job)
                 self._leave(errand)
                 errand.succeed(outcome)
+            elif errand.can_answer(self._clock()) and errand.job is not None:
+                errand.succeed(_Outcome.of(errand.job))  # and its memory is read on
 
     def _end_all(self, errands: Iterable[_Errand], error: BaseException) -> None:
         """Of what failed at the model nothing stays in the cache."""
@@ -411,6 +454,17 @@ class Engine:
             tokens_cached=cache.counts.tokens_cached,
             evicted=cache.counts.evicted,
         )
+
+
+def _named(ids: Sequence[str], scores: Iterable[Sequence[float]]) -> list[list[ChunkScore]]:
+    return [
+        [ChunkScore(id=id, score=score) for id, score in zip(ids, of_query, strict=True)]
+        for of_query in scores
+    ]
+
+
+def _characters_to_embed(jobs: Iterable[Job]) -> int:
+    return sum(job.likeness.missing_characters for job in jobs if job.likeness)
 
 
 def _unread(errand: _Errand) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from retriever.reading.likeness import Likeness, promising
 from retriever.reading.window import Window
 
 
@@ -47,15 +48,23 @@ class Part:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """Without tails nothing is scored: the windows are made ready for the next question."""
+    """Without tails nothing is scored: the windows are made ready for the next question. Without
+    an embedding there is no `likeness`; with one it is of the windows' chunks and those beyond.
+
+    With a `share` below 1 the heads are asked about that share of the windows, those with the most
+    alike chunks; what the others hold is given 0, which is what attention to nothing comes to."""
 
     owner: str
     parts: list[Part]
     tails: Sequence[Sequence[int]]
     tokens_cached: int = 0
+    likeness: Likeness | None = None
+    share: float = 1.0
     tokens: int = field(init=False)
+    has_chosen: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.has_chosen = self.share >= 1 or self.likeness is None or not self.tails
         self.tokens = sum(part.tokens for part in self.parts)
 
     @property
@@ -64,17 +73,46 @@ class Job:
 
     @property
     def unasked(self) -> list[Part]:
-        """Parts that have been read and wait for their question."""
+        """Parts that have been read and wait for their question; none before it is known which
+        are worth one."""
+        if not self.has_chosen:
+            return []
         return [part for part in self.parts if part.is_read and not self._has_been_asked(part)]
 
     @property
     def is_done(self) -> bool:
+        return self.is_scored and self.is_embedded
+
+    @property
+    def is_scored(self) -> bool:
         return all(part.is_read and self._has_been_asked(part) for part in self.parts)
 
+    @property
+    def is_embedded(self) -> bool:
+        return self.likeness is None or self.likeness.is_known
+
     def scores(self) -> list[list[float]]:
-        """Of all chunks in the order of the request, for each query; the job is done. One that is
-        in several windows scores as its best part."""
+        """Of the chunks at `places`, for each query. One that is in several windows scores as its
+        best part."""
         return [self._of_query(number) for number in range(len(self.tails))]
+
+    def places(self) -> list[int]:
+        """Of the chunks that are scored, in the order of the request: all, once it is done."""
+        scored = (part for part in self.parts if part.scores is not None)
+        return list(dict.fromkeys(place for part in scored for place in part.places))
+
+    def choose(self) -> None:
+        """Which windows are asked about, once likeness is known; all where it never will be."""
+        if self.has_chosen or self.likeness is None or not self.is_embedded:
+            return
+        self.has_chosen = True
+        if alike := self.likeness.scores():
+            best = [max(of_chunk) for of_chunk in zip(*alike, strict=True)]
+            windows = [[best[place] for place in part.places] for part in self.parts]
+            asked = promising(windows, self.share)
+            for number, part in enumerate(self.parts):
+                if number not in asked:
+                    part.scores = [[0.0] * part.chunks for _ in self.tails]
 
     def needs(self, windows: Sequence[Window]) -> bool:
         return any(part.window is window for part in self.parts for window in windows)
@@ -87,14 +125,17 @@ class Job:
     def abandon(self) -> None:
         """Nobody waits for scores any more; the windows are still made ready."""
         self.tails = ()
+        self.has_chosen = True
+        if self.likeness is not None:
+            self.likeness.abandon()
         for part in self.parts:
             part.scores = None
 
     def _of_query(self, number: int) -> list[float]:
         best: dict[int, float] = {}
-        for part in self.parts:
-            scores = part.scores[number] if part.scores is not None else ()
-            for place, score in zip(part.places, scores, strict=True):
+        scored = ((part, part.scores) for part in self.parts if part.scores is not None)
+        for part, scores in scored:
+            for place, score in zip(part.places, scores[number], strict=True):
                 best[place] = max(score, best.get(place, score))
         return list(best.values())
 

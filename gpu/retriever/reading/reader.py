@@ -4,6 +4,7 @@ A pass is shared: it takes questions of all jobs that are ready for one, and onl
 none the next stretch of what is unread, so that a warm question waits for one pass at the most.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from retriever.errors import TooLarge
 from retriever.reading.cache import WindowCache, chained, in_common
 from retriever.reading.decoder import Decoder
 from retriever.reading.jobs import Job, Part
+from retriever.reading.likeness import Embedder, Likeness, counted
 from retriever.reading.prompt import Prompt
 from retriever.reading.runs import Question, Reading
 from retriever.reading.scoring import best_of_each, piece_scores
 from retriever.reading.window import Baseline, Window
 from retriever_contract.wire import Chunk
+
+logger = logging.getLogger(__name__)
 
 
 class PassFailed(Exception):
@@ -51,6 +55,7 @@ class Reader:
     """`window_tokens` bound a window, opening included; `pass_rows` the rows of one pass. What is
     read is found again under `identity` alone: model, adapter and profile. Scores of a window that
     is not full are scaled by its length's share to the `length_power`; 0 leaves them as published.
+    With an `embedder` the heads are asked about an `asked_share` of each request's windows.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class Reader:
         pass_rows: int,
         length_power: float = 0.0,
         identity: str = "",
+        embedder: Embedder | None = None,
+        asked_share: float = 1.0,
     ) -> None:
         self._decoder = decoder
         self._prompt = prompt
@@ -70,6 +77,8 @@ class Reader:
         self._pass_rows = pass_rows
         self._length_power = length_power
         self._identity = identity
+        self._embedder = embedder
+        self._asked_share = asked_share
         self.cache = cache
         self._held: WeakSet[Part] = WeakSet()  # those that somebody may still read or ask
 
@@ -84,9 +93,10 @@ class Reader:
         windows: Sequence[Sequence[Chunk]],
         queries: Sequence[str],
         max_bytes: int | None = None,
+        beyond: Sequence[Sequence[Chunk]] = (),
     ) -> Job:
         """Lay chunks out in windows, those found in the cache among them. Reads nothing yet, and
-        takes no room on the device.
+        takes no room on the device. What is `beyond` is embedded alone, where there is an embedder.
 
         Raises TooLarge: all windows together would take more than `max_bytes`. Nothing has changed
         then.
@@ -99,7 +109,8 @@ class Reader:
         parts = [self._part(owner, epoch, draft, users[draft.window] == 1) for draft in drafts]
         cached = sum(part.tokens - part.tokens_to_read for part in parts)
         self.cache.counts.tokens_cached += cached
-        return Job(owner, parts, tails, cached)
+        likeness = self._likeness(owner, epoch, (*windows, *beyond), queries)
+        return Job(owner, parts, tails, cached, likeness, self._asked_share)
 
     def bytes_of(self, *jobs: Job) -> int:
         """What their windows take when all are done; one that they share is taken once."""
@@ -120,10 +131,14 @@ class Reader:
     def step(self, jobs: Sequence[Job]) -> None:
         """One pass for these jobs; nothing when all are done. Raises PassFailed."""
         in_use = {part.window for job in jobs for part in job.parts}
+        for job in jobs:
+            job.choose()
         if asked := self._questions(jobs):
             with self._pass_over([part.window for _, part, _ in asked]):
                 self._make_room_for_rows([question for _, _, question in asked], in_use)
                 self._ask(asked)
+        elif likeness := self._unknown(jobs):
+            self._embed(likeness)
         elif readings := self._readings(jobs, in_use):
             with self._pass_over([one.window for one in readings]):
                 self._read(readings)
@@ -140,6 +155,37 @@ class Reader:
             raise PassFailed(windows) from error
         for window in windows:
             self.cache.use(window)
+
+    def _likeness(
+        self,
+        owner: str,
+        epoch: int,
+        windows: Sequence[Sequence[Chunk]],
+        queries: Sequence[str],
+    ) -> Likeness | None:
+        if self._embedder is None:
+            return None
+        texts = [chunk.text for chunks in windows for chunk in chunks]
+        return Likeness(owner, epoch, texts, queries, self.cache.vectors)
+
+    def _unknown(self, jobs: Sequence[Job]) -> Likeness | None:
+        """The first job's that is not known yet; one that needs its queries alone goes before."""
+        unknown = [job.likeness for job in jobs if job.likeness and not job.is_embedded]
+        quick = (one for one in unknown if one.waits_for_queries_alone)
+        return next(quick, unknown[0] if unknown else None)
+
+    def _embed(self, likeness: Likeness) -> None:
+        """What fails is left out: the heads answer without it."""
+        if self._embedder is None:  # and so there is no likeness
+            return
+        try:
+            texts = likeness.step(self._embedder)
+        except Exception as error:
+            likeness.fail()
+            logger.error("the embedding failed: %s", type(error).__name__)
+        else:
+            self.cache.counts.texts_embedded += len(texts)
+            self.cache.counts.characters_embedded += counted(texts)
 
     def _read(self, readings: Sequence[Reading]) -> None:
         self._decoder.run(readings)

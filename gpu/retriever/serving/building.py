@@ -1,5 +1,6 @@
 """From a loaded model to an engine that answers: what `gateway.wiring` is to the gateway."""
 
+import logging
 import time
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from retriever.errors import Unusable
 from retriever.models.checkpoint import Checkpoint
 from retriever.models.loading import cache_bytes, load
+from retriever.models.sentences import Sentences, load_sentences
 from retriever.profile import Profile
 from retriever.reading.cache import WindowCache
 from retriever.reading.decoder import Decoder
@@ -14,7 +16,9 @@ from retriever.reading.engine import Engine
 from retriever.reading.prompt import Prompt
 from retriever.reading.reader import Reader
 from retriever.settings import Settings
-from retriever_contract.wire import DeviceFigures, Facts
+from retriever_contract.wire import DeviceFigures, EmbeddingFacts, Facts
+
+logger = logging.getLogger(__name__)
 
 # Rows of one pass. More keep a GPU busy; a CPU is busy with few, and a question waits for one pass.
 PASS_ROWS = {"cpu": 512}
@@ -34,6 +38,7 @@ def build_engine(checkpoint: Checkpoint, profile: Profile, settings: Settings) -
     except ValueError as exc:
         raise Unusable(f"profile {profile.name} and {checkpoint.name}: {exc}") from exc
     device = torch.device(decoder.shape.device)
+    sentences = sentences_of(checkpoint, profile)
     reader = Reader(
         decoder,
         prompt_of(checkpoint, profile),
@@ -42,10 +47,12 @@ def build_engine(checkpoint: Checkpoint, profile: Profile, settings: Settings) -
         pass_rows=PASS_ROWS.get(device.type, PASS_ROWS_OF_A_GPU),
         length_power=profile.length_power,
         identity=f"{checkpoint.name}@{checkpoint.revision} {checkpoint.adapter} {profile.digest}",
+        embedder=sentences,
+        asked_share=profile.embedding.asked_share if profile.embedding else 1.0,
     )
     return Engine(
         reader,
-        facts_of(checkpoint, profile),
+        facts_of(checkpoint, profile, embeds=sentences is not None),
         lambda: device_figures(device),
         time.monotonic,
         settings.retriever_queue,
@@ -57,7 +64,22 @@ def prompt_of(checkpoint: Checkpoint, profile: Profile) -> Prompt:
     return Prompt(checkpoint.tokenizer, profile, bos)
 
 
-def facts_of(checkpoint: Checkpoint, profile: Profile) -> Facts:
+def sentences_of(checkpoint: Checkpoint, profile: Profile) -> Sentences | None:
+    """The profile's embedding, on the model's device and in its numbers. One that is missing is
+    said, and done without: heads and words rank as they did before there was one."""
+    if profile.embedding is None:
+        return None
+    try:
+        return load_sentences(
+            profile.embedding.model, checkpoint.model.device, checkpoint.model.dtype
+        )
+    except Unusable as unusable:
+        logger.warning("profile %s goes without its embedding: %s", profile.name, unusable)
+        return None
+
+
+def facts_of(checkpoint: Checkpoint, profile: Profile, *, embeds: bool = True) -> Facts:
+    embedding = profile.embedding if embeds else None
     return Facts(
         model=checkpoint.name,
         adapter=checkpoint.adapter.name if checkpoint.adapter else None,
@@ -65,6 +87,8 @@ def facts_of(checkpoint: Checkpoint, profile: Profile) -> Facts:
         window_tokens=profile.window_tokens,
         floor=profile.floor,
         fusion_weight=profile.fusion_weight,
+        embedding=embedding
+        and EmbeddingFacts(model=embedding.model, weight=embedding.weight, floor=embedding.floor),
     )
 
 

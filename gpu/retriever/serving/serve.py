@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retriever.errors import RetrieverError, TooLarge
+from retriever.errors import DeadlinePassed, RetrieverError, TooLarge
 from retriever.serving.arrival import Arrival, Ranker
 from retriever_contract.wire import (
     MAX_TEXT_BYTES,
@@ -190,7 +190,8 @@ async def _retriever_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RetrieverError)  # noqa: S101  what Starlette registered it for
     if error.code == "failed":
         logger.error("failed: %s", _described(error.__cause__ or error))
-    return _failure(error.code, str(error), error.retry_after_seconds)
+    embeds = isinstance(error, DeadlinePassed) and error.embeds
+    return _failure(error.code, str(error), error.retry_after_seconds, embeds=embeds)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -201,10 +202,12 @@ async def _http_error(_: Request, error: Exception) -> Response:
     return answer
 
 
-def _failure(code: FailureCode, message: str, retry_seconds: float | None = None) -> Response:
+def _failure(
+    code: FailureCode, message: str, retry_seconds: float | None = None, *, embeds: bool = False
+) -> Response:
     if retry_seconds is None:
         retry_seconds = RETRY_SECONDS.get(code)
-    body = Failure(code=code, message=message, retry_after_seconds=retry_seconds)
+    body = Failure(code=code, message=message, retry_after_seconds=retry_seconds, embeds=embeds)
     return _json(body, STATUSES[code], retry_seconds)
 
 

