@@ -24,6 +24,7 @@ from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.openai import make_client
 from gateway.wiring import options
 from gateway.wiring.adapters import documents_from, upstream_from
+from gateway.wiring.console import console
 from gateway.wiring.conversing import conversing
 from gateway.wiring.health import health
 from gateway.wiring.knowing import knowing
@@ -67,6 +68,7 @@ def _routes(settings: Settings, randomness: Random) -> list[Route]:
     return [
         *health(shared, VERSION),
         *Reference(VERSION).routes(),
+        *console(settings, VERSION),
         *conversing(shared),
         *remembering(shared),
         *knowing(shared),
