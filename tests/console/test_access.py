@@ -1,4 +1,4 @@
-"""For everybody: no serious fault that axe finds, by keyboard alone, on a narrow phone, in the dark."""
+"""For everybody: no serious fault that axe finds, by keyboard alone, on a phone, in the dark."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from support.console import Console
-from support.contracts import KeyRing, administered, usage
+from support.contracts import KeyRing, administered, key, usage
 
 pytestmark = pytest.mark.service
 
@@ -56,19 +56,13 @@ def peopled(console: Console) -> Console:
     """An admin with something to see in every view."""
     console.answers("**/v1/usage*", usage())
     administered(console)
-    KeyRing(console).keys.append({"key": "", **_key()})
+    KeyRing(console).keys.append({"key": "", **key(1, "laptop")})
     console.opened().signed_in()
     console.keeps(TOLD, session="pets")
     statements = [{"text": "Lives in Oslo."}]
     entity = {"kind": "person", "name": "Ada", "statements": statements}
     console.request("POST", "/v1/memory/entities", entity)
     return console
-
-
-def _key() -> dict[str, Any]:
-    from support.contracts import key
-
-    return key(1, "laptop")
 
 
 def settled(console: Console, view: str) -> None:

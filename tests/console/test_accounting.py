@@ -39,7 +39,7 @@ def test_usage_is_shown_as_pictures_and_as_tables(open_console: Open) -> None:
 def test_usage_of_nobody_is_no_empty_picture(open_console: Open) -> None:
     console = open_console()
     told = usage()
-    nothing = {name: 0 for name in told["totals"]}
+    nothing = dict.fromkeys(told["totals"], 0)
     days = [{"date": "2026-11-21", **nothing}]
     console.answers("**/v1/usage*", {**told, "days": days, "totals": nothing})
     console.opened().signed_in().goes("Usage")

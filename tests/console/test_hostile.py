@@ -1,4 +1,4 @@
-"""Text that wants to be more than text: in a message, an answer, a memory, a title, a model's name."""
+"""Text that wants to be more: in a message, an answer, a memory, a title, a model's name."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is remembered, in the browser: found, changed, kept, forgotten, taken along, brought back."""
+"""What is remembered, in the browser: found, changed, forgotten, taken along, brought back."""
 
 import re
 from collections.abc import Callable

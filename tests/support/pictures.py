@@ -44,15 +44,11 @@ PAST = {
         "The vet says Rex should lose a kilo before summer.",
     ]),
 }  # fmt: skip
-ASKED = "Friends look after the house while we are in Lisbon. What should I write on their note?"
-SAID = """Here is a note for them:
+ASKED = "When does our train to Lisbon leave, and where is the spare key for the house?"
+SAID = """Two things, then:
 
-1. **Key**: it is under the third flower pot, the blue one.
-2. **Plum trees**: a litre of water each, every evening.
-3. **Rex** stays with you, I take it. He likes apples, but the vet wants him a kilo lighter, so \
-*one* a day at most.
-
-You leave on **4 May at 7:15**, so have them come by the evening before.
+1. **The train** leaves on 4 May at **7:15**, from platform 9.
+2. **The spare key** is under the third flower pot, the *blue* one.
 """
 FACTS = [
     ("person", "Lucas", ["Cannot eat shellfish.", "Prefers the window seat."]),

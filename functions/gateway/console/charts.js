@@ -2,7 +2,7 @@
 import { h, svg } from "./dom.js";
 import { compact, count } from "./format.js";
 
-const WIDTH = 640;
+const NARROW = "(max-width: 45rem)"; // text in a picture shrinks with it
 const HEIGHT = 180;
 const FOOT = 22;
 const SIDE = 44;
@@ -12,13 +12,14 @@ export function bars(title, series, days, say = count) {
   const totals = days.map((one) => one.values.reduce((sum, value) => sum + Math.max(0, value), 0));
   const top = rounded(Math.max(1, ...totals));
   const height = (value) => ((HEIGHT - FOOT - 8) * Math.max(0, value)) / top;
-  const width = (WIDTH - SIDE) / Math.max(1, days.length);
+  const whole = matchMedia(NARROW).matches ? 340 : 640;
+  const width = (whole - SIDE) / Math.max(1, days.length);
   const drawn = svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": `${title}: ${told(series, days, say)}` },
-    [0, 0.5, 1].map((share) => line(HEIGHT - FOOT - height(top * share), compact(top * share))),
+    { viewBox: `0 0 ${whole} ${HEIGHT}`, class: "chart", role: "img", "aria-label": `${title}: ${told(series, days, say)}` },
+    [0, 0.5, 1].map((share) => line(whole, HEIGHT - FOOT - height(top * share), compact(top * share))),
     days.map((one, place) => column(one, SIDE + place * width, width, height, series, say)),
-    labels(days, width),
+    labels(days, width, whole),
   );
   return h("figure.figure", {}, h("figcaption", {}, h("h2", {}, title), legend(series)), drawn, table(series, days, say));
 }
@@ -34,12 +35,12 @@ function column(one, x, width, height, series, say) {
   return svg("g", {}, svg("title", {}, `${one.date}: ${words}`), parts);
 }
 
-function line(y, label) {
-  return svg("g", { class: "scale" }, svg("line", { x1: SIDE, x2: WIDTH, y1: y, y2: y }), svg("text", { x: SIDE - 6, y: y + 4, "text-anchor": "end" }, label));
+function line(whole, y, label) {
+  return svg("g", { class: "scale" }, svg("line", { x1: SIDE, x2: whole, y1: y, y2: y }), svg("text", { x: SIDE - 6, y: y + 4, "text-anchor": "end" }, label));
 }
 
-function labels(days, width) {
-  const every = Math.max(1, Math.ceil(days.length / 6));
+function labels(days, width, whole) {
+  const every = Math.max(1, Math.ceil((days.length * 100) / whole));
   return days
     .map((one, place) => [one, place])
     .filter(([, place]) => (days.length - 1 - place) % every === 0)

@@ -8,6 +8,7 @@ import { icon } from "../../icons.js";
 import { notice } from "../../notice.js";
 
 const SHOWN_AT_ONCE = 6;
+const WIDEST_REM = 5;
 const REASONS = {
   configured: "chosen by the words they share with the question",
   small: "chosen by shared words: so little is remembered that no GPU needs asking",
@@ -48,11 +49,12 @@ export class Why {
 
   lines(receipt) {
     if (!receipt.lines.length) return null;
-    const most = Math.max(...receipt.lines.map((one) => one.score), 1e-9);
+    const ranked = receipt.lines.toSorted((a, b) => b.score - a.score);
+    const most = Math.max(ranked[0].score, 1e-9);
     const list = h("ol.why-lines", { "aria-label": "Remembered lines" });
     const show = (lines) => list.append(...lines.map((one) => this.line(one, most)));
-    show(receipt.lines.slice(0, SHOWN_AT_ONCE));
-    const rest = receipt.lines.slice(SHOWN_AT_ONCE);
+    show(ranked.slice(0, SHOWN_AT_ONCE));
+    const rest = ranked.slice(SHOWN_AT_ONCE);
     if (!rest.length) return list;
     const more = h("button", { type: "button" }, `Show ${rest.length} more`);
     more.addEventListener("click", () => {
@@ -71,7 +73,7 @@ export class Why {
 
   async fetch(item, line, most) {
     const strength = h("span.strength", { title: `Score ${line.score.toFixed(3)}, rank ${line.rank}` }, h("i"), h("span", {}, line.score.toFixed(2)));
-    strength.firstChild.style.inlineSize = `${Math.max(4, (100 * line.score) / most)}%`;
+    strength.firstChild.style.inlineSize = `${Math.max(0.25, (WIDEST_REM * line.score) / most)}rem`;
     try {
       if (line.deleted) throw Object.assign(new Error("gone"), { status: 404 });
       const message = await this.shell.api.get(`/v1/messages/${segment(line.id)}`);

@@ -22,7 +22,7 @@ export class Facts {
       label: "Facts",
     });
     const add = h("button", { type: "button", onclick: () => this.add() }, icon("plus"), "New");
-    this.listing = h("div", {}, h("div.bar", {}, field("As it was on", this.asOf), add), this.pages.element);
+    this.listing = h("div.stack", {}, h("div.bar", {}, field("As it was on", this.asOf), add), this.pages.element);
     this.element = h("div");
   }
 
