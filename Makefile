@@ -24,7 +24,7 @@ export MEMORY_OPS_MODALSTUB := $(abspath $(SHARED)/tools/modalstub/modalstub.py)
 export MEMORY_OPS_TFSCHEMA := $(abspath $(SHARED)/tools/tfschema/tfschema.py)
 endif
 
-.PHONY: run run-light run-retriever test test-fast test-coverage lint format lock audit storm fuzz bench bench-gpu economics eval quality simulate costs reset clean
+.PHONY: run run-light run-retriever test test-fast test-coverage lint format lock audit storm fuzz bench bench-gpu economics eval quality screenshots simulate costs reset clean
 
 # Gateway and retriever; the gateway answers at once, the retriever's model loads meanwhile.
 run: $(VENV)/.runs $(VENV)/.retriever
@@ -100,6 +100,10 @@ economics: $(VENV)/.tests
 
 eval: $(VENV)/.tests
 	$(BIN)/python tests/benchmarks/recall.py
+
+# The console's views as pictures, into tests/console/screenshots.
+screenshots: $(VENV)/.tests
+	PYTHONPATH=$(PYTHONPATH):tests $(BIN)/python -m support.pictures
 
 # 10, 1,000 and 100,000 people against the service's own limiter and caches; some minutes.
 simulate: $(VENV)/.tests

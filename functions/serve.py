@@ -94,6 +94,7 @@ def greeting(settings: Settings, port: int) -> str:
     model = "preview" if preview else EXAMPLE_MODEL
     named = "any name will do" if preview else f"an example: {url}/v1/models lists the upstream's"
     return f"""memory-ops is starting on {url}
+  console   {url}/
   data      {store_of(settings)}
   retriever {retriever_of(settings)}
   upstream  {upstream}

@@ -151,6 +151,9 @@ def test_the_chat_route_names_its_headers(document: Json) -> None:
 def test_only_what_asks_nobody_is_public(document: Json) -> None:
     public = {route for route, one in operations(document) if one.get("security") == []}
     assert {route for route in public if "/development/" not in route} == {
+        "GET /",
+        "GET /console/config.json",
+        "GET /console/{path}",
         "GET /health",
         "GET /health/detailed",
         "GET /metrics",  # a scraper's token, no caller's credential

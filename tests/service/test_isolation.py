@@ -88,6 +88,8 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
         ("GET", "/health/detailed"): [Try()],
         ("GET", "/openapi.json"): [Try()],
         ("GET", "/docs"): [Try()],
+        ("GET", "/"): [Try()],
+        ("GET", "/console/config.json"): [Try()],
         ("GET", "/development/certs"): [Try()],
         ("POST", "/development/token"): [Try("", {}, {"name": "p0"})],
         ("GET", "/v1/models"): [Try()],
@@ -162,6 +164,8 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
             *(Try("", {}, {"conversation": ASKED, "session": one}) for one in ids.sessions),
         ],
         ("GET", "/v1/memory/status"): [Try()],
+        ("GET", "/v1/memory/archive"): [Try(), Try("?after=000000-a")],
+        ("GET", "/v1/memory/staging"): [Try()],
         ("POST", "/v1/memory/rebuild-index"): [Try(), Try("?after=0")],
         ("GET", "/v1/memory/export"): [Try(), Try("?format=markdown")],
         ("POST", "/v1/memory/import"): [
@@ -173,6 +177,9 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
 
 
 NAMING = {
+    ("GET", "/console/{path:path}"): "unknown_url",
+    ("PATCH", "/v1/sessions/{session}"): "session_not_found",
+    ("POST", "/v1/messages/{id}/restore"): "message_not_found",
     ("DELETE", "/v1/sessions/{session}"): "session_not_found",
     ("GET", "/v1/sessions/{session}/messages"): "session_not_found",
     ("GET", "/v1/messages/{id}"): "message_not_found",
@@ -206,6 +213,7 @@ NAMING = {
 BODIES: Mapping[Method, Json] = {
     ("PATCH", "messages"): {"content": "Mine."},
     ("PATCH", "keys"): {"name": "Mine."},
+    ("PATCH", "sessions"): {"title": "Mine."},
     ("PATCH", "memory"): {"version": 1, "name": "Mine."},
     ("POST", "workspaces"): {"member": "key:p39", "role": "owner"},
     ("PATCH", "workspaces"): {"role": "owner"},

@@ -31,6 +31,7 @@ from gateway.errors import Contested, NotFound, TooLarge
 from gateway.memory.records import owner_path, session_key
 
 STAGED_BYTES = 512 * 1024
+MOST_WAITING = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,14 @@ class Staging:
         if document is None or document.expired(self._clock()):
             return None
         return Staged.of(document)
+
+    async def waiting(self, owner: str) -> list[Staged]:
+        """What is staged and neither committed nor expired, the latest first; a hundred at most."""
+        await self._register.books(owner)
+        found = await self._documents.list(f"{owner_path(owner)}/staging", limit=MOST_WAITING)
+        staged = [Staged.of(one) for one in found if not one.expired(self._clock())]
+        waiting = [one for one in staged if one.state == "staged"]
+        return sorted(waiting, key=lambda one: one.created_at, reverse=True)
 
     async def get(self, owner: str, session: str) -> Staged:
         """Raises `NotFound`."""

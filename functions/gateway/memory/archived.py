@@ -3,7 +3,7 @@
 An archive has no index by id, so its documents are read page by page, those archived last first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -62,6 +62,25 @@ class Archived:
             page = await self._page(root, last) if len(page) == PAGE else []
         raise _missing()
 
+    async def page(self, owner: str, before: str | None) -> tuple[list[Shelved], str | None]:
+        """What lies in a few documents, those archived last first; and where the next page begins.
+
+        Raises `Contested` while the memory is being erased.
+        """
+        root, now = owner_path(owner), self._clock()
+        state = Owner.of((await self._documents.get(root))[0]).readable()
+        documents = await self._page(root, before)
+        found = [
+            (record, document)
+            for document in documents
+            if not document.expired(now)
+            for record in reversed(read_segment(document))
+            if record.alive(now)
+        ]
+        names = await self._names(root, {record.session for record, _ in found})
+        shelved = [Shelved(one, names.get(one.session), at, state) for one, at in found]
+        return shelved, documents[-1].id if len(documents) == PAGE else None
+
     async def delete(self, owner: str, id: str) -> None:
         """Out of the archive, and out of every memory block that quotes it.
 
@@ -80,11 +99,18 @@ class Archived:
     async def _writes(self, root: str, found: Shelved) -> list[Write]:
         paths = [f"{root}/sessions/{key}" for key in found.owner.open]
         heads = await self._documents.get(*paths) if paths else []
-        return [_without(found), *_unquoted(found.record, [one for one in heads if one])]
+        return [without(found), *_unquoted(found.record, [one for one in heads if one])]
 
     async def _session(self, root: str, record: Record) -> str | None:
-        document = (await self._documents.get(f"{root}/sessions/{record.session}"))[0]
-        return Head.of(document, "").session if document else None
+        return (await self._names(root, {record.session})).get(record.session)
+
+    async def _names(self, root: str, keys: Collection[str]) -> dict[str, str]:
+        """The clients' names of sessions, but of those that are gone."""
+        if not keys:
+            return {}
+        found = await self._documents.get(*(f"{root}/sessions/{key}" for key in sorted(keys)))
+        heads = [Head.of(one, "") for one in found if one is not None]
+        return {head.key: head.session for head in heads}
 
     async def _page(self, root: str, before: str | None) -> list[Document]:
         return await self._documents.list(
@@ -92,7 +118,8 @@ class Archived:
         )
 
 
-def _without(found: Shelved) -> Write:
+def without(found: Shelved) -> Write:
+    """The archive's document without the message, or its end."""
     document, id = found.document, found.record.id
     kept = [one for one in bequeathed(read_segment(document), (id,)) if one.id != id]
     if not kept:

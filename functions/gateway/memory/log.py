@@ -110,6 +110,21 @@ class MessageLog:
         found = await self._documents.list(collection, limit=limit, after=after)
         return [(document.id, Head.of(document, "")) for document in found]
 
+    async def rename(self, owner: str, session: str, title: str) -> Head:
+        """The head as it is afterwards. Raises `NotFound`."""
+        for attempt in range(ATTEMPTS):
+            loaded = await self.load(owner, session)
+            if loaded.head.version is None:
+                raise NotFound("No such session.", code="session_not_found")
+            head = replace(loaded.head, title=title)
+            path = session_path(owner, session)
+            try:
+                await self._documents.commit(Update(path, head.packed(), loaded.head.version))
+                return head
+            except Conflict:
+                await asyncio.sleep(self._pause_seconds(attempt))
+        raise StoreUnavailable("The session is too busy; try again.")
+
     async def delete_session(self, owner: str, session: str) -> int:
         """Remove a session with its messages, receipts and pointer; returns how many messages.
 

@@ -209,7 +209,7 @@ class Restoration:
         held = await self._segment(current) if current else []
         filled = packing.fill(older, current, held)
         before = {one.number for one in state.segments}
-        return [one if one.segment.number in before else _unseen(one, state) for one in filled]
+        return [one if one.segment.number in before else unseen(one, state) for one in filled]
 
     async def _segment(self, segment: Segment) -> list[Record]:
         path = segment_path(self._root, segment.number)
@@ -300,7 +300,7 @@ def _ids(records: Iterable[Record]) -> str:
     return " ".join(record.id for record in records)
 
 
-def _unseen(filled: Filled, state: Owner) -> Filled:
+def unseen(filled: Filled, state: Owner) -> Filled:
     """Restored after an erasure a segment may have the number and the times of one that was
     erased, which an instance may still hold an index of: never the version too."""
     version = filled.segment.version + state.epoch * EPOCH_VERSIONS

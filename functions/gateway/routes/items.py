@@ -23,6 +23,7 @@ from gateway.memory.records import Record, session_key
 from gateway.redaction.redaction import Redaction
 from gateway.redaction.redactor import Redactor
 from gateway.routes.memory import DEFAULT_SESSION, check_size, validated
+from gateway.routes.queries import moment_of
 from gateway.routes.requests import (
     caller_of,
     checked_session,
@@ -139,6 +140,8 @@ class ItemRoutes:
 
     def _wanted(self, request: Request) -> Callable[[Record], bool]:
         thread, type = _thread(request), request.query_params.get(TYPE)
+        since, until = moment_of(request, "since"), moment_of(request, "until")
+        role = request.query_params.get("role")
         if type is not None and type not in get_args(ItemType):
             raise BadRequest(f"'{TYPE}' is one of {', '.join(get_args(ItemType))}.", param=TYPE)
         key = None if thread is None else session_key(thread)
@@ -147,6 +150,9 @@ class ItemRoutes:
             and self._alive(record)
             and key in {None, record.session}
             and type in {None, type_of(record)}
+            and role in {None, record.role}
+            and (since is None or record.at >= since)
+            and (until is None or record.at < until)
         )
 
     def _alive(self, record: Record) -> bool:
@@ -205,8 +211,10 @@ def _told(record: Record, session: str | None, caller: Identity) -> dict[str, An
         "object": "item",
         "workspace_id": caller.workspace,
         "thread_id": session,
+        "role": record.role,
         "content": record.content,
         TYPE: type_of(record),
+        "pin": record.pin,
         "created_at": record.at,
     }
 

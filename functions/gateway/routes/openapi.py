@@ -30,6 +30,7 @@ from gateway.routes.memory import Batch, GivenMessage
 from gateway.routes.messages import Patch
 from gateway.routes.orchestrated import OrchestratedRequest
 from gateway.routes.search import SearchRequest
+from gateway.routes.sessions import SessionPatch
 from gateway.routes.staging import ProcessSession, SaidMessage
 from gateway.routes.sweeps import RetentionRun
 from gateway.routes.workspaces import MemberPatch, NewMember, NewWorkspace, WorkspacePatch
@@ -60,6 +61,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     RetentionRun,
     SaidMessage,
     SearchRequest,
+    SessionPatch,
 )
 CACHED = "public, max-age=300"  # then asked again with its ETag: a deployment shows soon
 

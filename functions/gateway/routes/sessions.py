@@ -1,21 +1,23 @@
-"""What is remembered, session by session: listed, read back page by page, deleted."""
+"""What is remembered, session by session: listed, read back page by page, renamed, deleted."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.chat.wire import parse_object
 from gateway.errors import BadRequest
 from gateway.identity.base import Authenticator
-from gateway.memory.heads import Head
+from gateway.memory.heads import TITLE_CHARACTERS, Head
 from gateway.memory.log import MessageLog
 from gateway.memory.records import Record
-from gateway.routes.memory import message_told
-from gateway.routes.requests import caller_of, checked_session
+from gateway.routes.memory import message_told, validated
+from gateway.routes.requests import caller_of, checked_session, own, read_body
 from gateway.routes.responses import json_response
 from gateway.routes.search import importance_told, including_importance
 from gateway.search.search import Search
@@ -23,6 +25,12 @@ from gateway.search.search import Search
 MAX_PAGE = 200
 PAGE_SIZE = re.compile(r"[0-9]{1,4}")
 DOCUMENT_ID = re.compile(r"[a-z2-7]{1,64}")
+
+
+class SessionPatch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    title: StrictStr = Field(min_length=1, max_length=TITLE_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +44,18 @@ class Page:
 
 
 class SessionRoutes:
-    def __init__(self, door: Authenticator, log: MessageLog, search: Search) -> None:
+    def __init__(
+        self, door: Authenticator, log: MessageLog, search: Search, max_body_bytes: int
+    ) -> None:
         self._door = door
         self._log = log
         self._search = search
+        self._max_body_bytes = max_body_bytes
 
     def routes(self) -> list[Route]:
         return [
             Route("/v1/sessions", self.sessions, methods=["GET"]),
+            Route("/v1/sessions/{session}", self.rename, methods=["PATCH"]),
             Route("/v1/sessions/{session}", self.delete, methods=["DELETE"]),
             Route("/v1/sessions/{session}/messages", self.messages, methods=["GET"]),
         ]
@@ -87,6 +99,15 @@ class SessionRoutes:
                 "previous": page.previous,
             }
         )
+
+    async def rename(self, request: Request) -> Response:
+        caller = await caller_of(request, self._door)
+        session = checked_session(request.path_params["session"], "session")
+        body = own(parse_object(await read_body(request, self._max_body_bytes)), caller)
+        title = " ".join(validated(SessionPatch, body).title.split())
+        if not title:
+            raise BadRequest("A title has letters.", param="title")
+        return json_response(_session(await self._log.rename(caller.owner, session, title)))
 
     async def delete(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)

@@ -13,6 +13,7 @@ from gateway.entities.asking import Said
 from gateway.entities.processing import Processing, Session
 from gateway.entities.register import Register
 from gateway.entities.reversals import Reversals
+from gateway.entities.staged import Staged
 from gateway.entities.staging import Shown, Staging
 from gateway.errors import BadRequest, NotFound
 from gateway.identity.base import Authenticator, Identity
@@ -87,6 +88,7 @@ class StagingRoutes:
             Route("/v1/memory/process-session", self.process, methods=["POST"]),
             Route("/v1/memory/process-and-commit", self.process_and_commit, methods=["POST"]),
             Route("/v1/memory/commit-session", self.commit, methods=["POST"]),
+            Route("/v1/memory/staging", self.waiting, methods=["GET"]),
             Route(staged, self.staged, methods=["GET"]),
             Route(staged, self.discard, methods=["DELETE"]),
             Route(f"{staged}/operations/{{operation}}", self.drop, methods=["DELETE"]),
@@ -113,6 +115,11 @@ class StagingRoutes:
         given = validated(_SessionBody, await self._body(request, caller)).session_id
         commit = await self._staging.commit(caller.owner, checked_session(given, "session_id"))
         return json_response(commit.told(), headers=reservation.headers())
+
+    async def waiting(self, request: Request) -> Response:
+        caller = await caller_of(request, self._door)
+        found = await self._staging.waiting(caller.owner)
+        return json_response(paged([_waiting(one) for one in found], None))
 
     async def staged(self, request: Request) -> Response:
         caller = await caller_of(request, self._door)
@@ -155,6 +162,18 @@ class StagingRoutes:
 
 def _session(request: Request) -> str:
     return checked_session(request.path_params["session"], "session")
+
+
+def _waiting(staged: Staged) -> dict[str, Any]:
+    return {
+        "object": "memory.staging",
+        "session_id": staged.session,
+        "state": staged.state,
+        "valid_from": staged.valid_from,
+        "created_at": staged.created_at,
+        "expires_at": staged.expires_at,
+        "operations": len(staged.proposals),
+    }
 
 
 def _staged(shown: Shown) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from gateway.documents.patience import Patience
 from gateway.entities.restoration import EntityRestoration
 from gateway.memory.receipts import Receipts
 from gateway.memory.restoration import Restoration
+from gateway.memory.unarchiving import Unarchiving
 from gateway.portability.erasure import Erasure
 from gateway.portability.export import Export
+from gateway.routes.archive import ArchiveRoutes
 from gateway.routes.erasure import erasure_routes
 from gateway.routes.export import export_routes
 from gateway.routes.imports import ImportRoutes
@@ -29,7 +31,7 @@ def remembering(parts: Parts) -> list[Route]:
     erasure = Erasure(parts.documents, parts.ranker, parts.clock, days)
     return [
         *_messages(parts),
-        *SessionRoutes(parts.door, parts.log, parts.search).routes(),
+        *_sessions(parts),
         *receipt_routes(parts.door, Receipts(parts.documents)),
         *_search(parts),
         *_workspaces(parts, erasure),
@@ -73,6 +75,15 @@ def _messages(parts: Parts) -> list[Route]:
         redaction=parts.redaction,
     )
     return [*memory.routes(), *messages.routes(), *items.routes()]
+
+
+def _sessions(parts: Parts) -> list[Route]:
+    limit = parts.settings.max_body_bytes
+    unarchiving = Unarchiving(parts.documents, parts.archived, parts.clock, parts.randomness)
+    return [
+        *SessionRoutes(parts.door, parts.log, parts.search, limit).routes(),
+        *ArchiveRoutes(parts.door, parts.archived, unarchiving).routes(),
+    ]
 
 
 def _search(parts: Parts) -> list[Route]:

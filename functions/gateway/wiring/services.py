@@ -98,10 +98,12 @@ def _rest(shared: Parts, checkup: Checkup) -> list[Route]:
     from gateway.routes.openapi import Reference
     from gateway.wiring.accounting import accounting
     from gateway.wiring.administering import administering
+    from gateway.wiring.console import console
     from gateway.wiring.knowing import knowing
     from gateway.wiring.remembering import remembering
 
     return [
+        *console(shared.settings, VERSION),
         *Reference(VERSION).routes(),
         *remembering(shared),
         *knowing(shared),

@@ -1,0 +1,126 @@
+"""One Chromium and one service for all tests of the console; a person of their own for each.
+
+Whatever a page logs as an error, or its policy refuses, fails the test that opened it.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from playwright.sync_api import Browser, sync_playwright
+
+from gateway.identity.development import DevelopmentIssuer
+from support.certificates import AUDIENCE, CertificateServer, SigningKey
+from support.chromium import ARGUMENTS, ChromiumMissing, executable
+from support.console import Console
+from support.service import Service, serving
+from support.upstream import LoopbackUpstream, echo
+
+UPSTREAM_KEY = "upstream-key"
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    try:
+        path = executable()
+    except ChromiumMissing as missing:
+        pytest.skip(str(missing))
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="package")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("console")
+
+
+@pytest.fixture(scope="package")
+def issuer(folder: Path) -> DevelopmentIssuer:
+    return DevelopmentIssuer(folder / "issuer.pem", time.time)
+
+
+@pytest.fixture(scope="package")
+def certificates(folder: Path, issuer: DevelopmentIssuer) -> Iterator[CertificateServer]:
+    """Of the development issuer's own key, so that every service of a run can judge its tokens."""
+    (kid,) = issuer.certificates()
+    private = load_pem_private_key((folder / "issuer.pem").read_bytes(), password=None)
+    assert isinstance(private, RSAPrivateKey)
+    with CertificateServer(SigningKey(kid, private)) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def running_upstream() -> Iterator[LoopbackUpstream]:
+    with LoopbackUpstream() as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(running_upstream: LoopbackUpstream) -> Iterator[LoopbackUpstream]:
+    running_upstream.requests.clear()
+    yield running_upstream
+    running_upstream.default = echo
+
+
+@pytest.fixture(scope="package")
+def settings(
+    folder: Path, running_upstream: LoopbackUpstream, certificates: CertificateServer
+) -> dict[str, str]:
+    return {
+        "UPSTREAM_BASE": running_upstream.base_url,
+        "UPSTREAM_API_KEY": UPSTREAM_KEY,
+        "GOOGLE_CLIENT_ID": AUDIENCE,
+        "GOOGLE_CERTS_URL": certificates.url,
+        "DEVELOPMENT_KEY_FILE": str(folder / "issuer.pem"),
+        "PRICE_PROMPT_PER_MILLION": "2",
+        "PRICE_COMPLETION_PER_MILLION": "8",
+    }
+
+
+@pytest.fixture(scope="package")
+def service(folder: Path, settings: dict[str, str]) -> Iterator[Service]:
+    """A local run: anybody may sign in under any name."""
+    with serving(folder, DEVELOPMENT_ISSUER="true", **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def deployed(
+    tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]
+) -> Iterator[Service]:
+    """Google signs people in, and nobody else."""
+    with serving(tmp_path_factory.mktemp("deployed"), **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def names() -> Iterator[str]:
+    return (f"Ada {number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+def open_console(
+    browser: Browser, service: Service, upstream: LoopbackUpstream, names: Iterator[str]
+) -> Iterator[Callable[..., Console]]:
+    """Opens the page, by default of the local run, in a fresh profile."""
+    opened: list[Console] = []
+
+    def open_(url: str = service.url, **options: object) -> Console:
+        opened.append(Console(browser, url, next(names), **options))
+        return opened[-1]
+
+    yield open_
+    complaints = [one for console in opened for one in console.close()]
+    assert complaints == []
+
+
+@pytest.fixture
+def console(open_console: Callable[..., Console]) -> Console:
+    """Somebody signed in whose memory is empty."""
+    return open_console().opened().signed_in()
