@@ -112,7 +112,8 @@ class MessageLog:
 
     async def rename(self, owner: str, session: str, title: str) -> Head:
         """The head as it is afterwards. Raises `NotFound`."""
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries("The session")
+        while True:
             loaded = await self.load(owner, session)
             if loaded.head.version is None:
                 raise NotFound("No such session.", code="session_not_found")
@@ -122,8 +123,7 @@ class MessageLog:
                 await self._documents.commit(Update(path, head.packed(), loaded.head.version))
                 return head
             except Conflict:
-                await asyncio.sleep(self._pause_seconds(attempt))
-        raise StoreUnavailable("The session is too busy; try again.")
+                await tries.pause()
 
     async def delete_session(self, owner: str, session: str) -> int:
         """Remove a session with its messages, receipts and pointer; returns how many messages.
