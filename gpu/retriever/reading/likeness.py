@@ -1,12 +1,7 @@
 """How alike a request's texts are to its queries, by vectors that are kept: what is beside reading.
 
-<<<<<<< HEAD
-Embedding a token costs a sixth of reading it, and a text's vector depends on nothing but the text, so it goes
-over all that a request names: its windows, and what lies beyond those.
-=======
 Embedding a token costs a sixth of reading it, and a text's vector depends on nothing but the text,
 so it goes over all that a request names: its windows, and what lies beyond those.
->>>>>>> R/main
 """
 
 from collections.abc import Iterable, Sequence
