@@ -1,6 +1,6 @@
 """`make storm`: two hundred streams at once before an upstream, a store and a retriever in trouble.
 
-    python tests/fire/storm.py --seconds 180 --clients 250 --rate 6 --slow 60 [--kill]
+    python tests/fire/storm.py --seconds 180 --clients 450 --rate 9 --slow 60 [--kill]
 
 The real service in processes of its own, everything else on loopback. A fifth of the clients is
 well and asks the same in the calm before and in the storm; the others ask for an upstream that
@@ -248,8 +248,8 @@ def row(title: str, cells: Sequence[str], rest: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A storm, and what is left after it.")
     parser.add_argument("--seconds", type=float, default=180.0)
-    parser.add_argument("--clients", type=int, default=250, help="200 of them open at once")
-    parser.add_argument("--rate", type=float, default=6.0, help="requests each second, of all")
+    parser.add_argument("--clients", type=int, default=450, help="200 of them open at once")
+    parser.add_argument("--rate", type=float, default=9.0, help="requests each second, of all")
     parser.add_argument("--slow", type=float, default=60.0, help="seconds that the slowest take")
     parser.add_argument("--kill", action="store_true", help="SIGKILL for the worker, meanwhile")
     chosen = parser.parse_args()
