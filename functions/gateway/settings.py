@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
     max_import_bytes: int = Field(256 * 1024 * 1024, ge=1024)
     max_message_characters: int = Field(10_000, ge=1)
-    drain_seconds: float = Field(6.0, ge=0)
+    drain_seconds: float = Field(5.0, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     debug: bool = False
     environment: str = "development"
