@@ -69,7 +69,7 @@ class Running:
         return sum(self._stat(pid) for pid in self._family())
 
     def megabytes(self) -> float:
-        """Resident, of all its processes; what they share counts in each."""
+        """Resident, of all its processes together."""
         return sum(_resident(pid) for pid in self._family()) / 1e6
 
     def _family(self) -> list[int]:
@@ -90,11 +90,12 @@ class Running:
         return 0.0
 
 
-def _resident(pid: int) -> int:
+def _resident(pid: int) -> float:
+    """Proportionally: a page that two processes share counts half in each."""
     with suppress(OSError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    return 0
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return 0.0
 
 
 def framework(python: str, source: Path) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Plan:
 
 
 FULL = Plan(rounds=3, seconds=2.0, starts=5, growth=20_000)
-QUICK = Plan(rounds=1, seconds=0.5, starts=2, growth=2_000, concurrencies=(1, 16))
+QUICK = Plan(rounds=1, seconds=0.5, starts=3, growth=2_000, concurrencies=(1, 16))
 
 
 @dataclass(frozen=True, slots=True)
