@@ -1,4 +1,4 @@
-"""One Chromium and one service for all tests of the console; a person of their own for each.
+"""A Chromium for a module, one service for all tests of the console; a person for each test.
 
 Whatever a page logs as an error, or its policy refuses, fails the test that opened it.
 """
@@ -23,8 +23,10 @@ from support.upstream import LoopbackUpstream, echo
 UPSTREAM_KEY = "upstream-key"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module's tests: Playwright's event loop counts as running until it is stopped, and
+    while it does, no asynchronous test can run in this process."""
     try:
         path = executable()
     except ChromiumMissing as missing:
@@ -35,17 +37,17 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("console")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def issuer(folder: Path) -> DevelopmentIssuer:
     return DevelopmentIssuer(folder / "issuer.pem", time.time)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def certificates(folder: Path, issuer: DevelopmentIssuer) -> Iterator[CertificateServer]:
     """Of the development issuer's own key, so that every service of a run can judge its tokens."""
     (kid,) = issuer.certificates()
@@ -55,7 +57,7 @@ def certificates(folder: Path, issuer: DevelopmentIssuer) -> Iterator[Certificat
         yield server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def running_upstream() -> Iterator[LoopbackUpstream]:
     with LoopbackUpstream() as running:
         yield running
@@ -68,7 +70,7 @@ def upstream(running_upstream: LoopbackUpstream) -> Iterator[LoopbackUpstream]:
     running_upstream.default = echo
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def settings(
     folder: Path, running_upstream: LoopbackUpstream, certificates: CertificateServer
 ) -> dict[str, str]:
@@ -83,14 +85,14 @@ def settings(
     }
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def service(folder: Path, settings: dict[str, str]) -> Iterator[Service]:
     """A local run: anybody may sign in under any name."""
     with serving(folder, DEVELOPMENT_ISSUER="true", **settings) as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def deployed(
     tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]
 ) -> Iterator[Service]:
@@ -99,7 +101,7 @@ def deployed(
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def names() -> Iterator[str]:
     return (f"Ada {number}" for number in itertools.count(1))
 

@@ -57,6 +57,7 @@ def test_a_key_is_made_shown_once_named_and_revoked(open_console: Open) -> None:
     page.get_by_label("Change the memory").uncheck()
     page.get_by_role("button", name="Make").click()
     dialog = page.get_by_role("dialog", name="“laptop” is made")
+    expect(dialog).to_be_visible()
     expect(dialog.get_by_label("The key")).to_have_text(ring.keys[0]["key"])
     assert ring.keys[0]["scopes"] == ["chat", "memory:read"]
     dialog.get_by_role("button", name="I have it").click()

@@ -88,7 +88,6 @@ def test_the_archive_gives_back_what_is_wanted(
     """The cleanup archives what is old; here an export with archived messages is brought in."""
     line = {
         "type": "message",
-        "id": "m1k7v1neffe4p5jx0",
         "session_id": "attic",
         "role": "user",
         "content": TOLD,

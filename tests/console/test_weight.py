@@ -26,7 +26,7 @@ def test_all_of_the_page_is_under_250_kilobytes(open_console: Open) -> None:
     console.says("**Hello**")
     for view in VIEWS:
         console.goes(view)
-        expect(console.page.get_by_role("link", name=view)).to_have_attribute(
+        expect(console.page.get_by_role("link", name=view, exact=True)).to_have_attribute(
             "aria-current", "page"
         )
     console.page.wait_for_load_state("networkidle")

@@ -86,8 +86,10 @@ export class Composer {
     this.text.style.height = `${Math.min(this.text.scrollHeight + 2, 240)}px`;
   }
 
-  // Not on a touch screen, where the keyboard would cover half of the page.
+  // Not on a touch screen, where the keyboard would cover half of the page; and not away from
+  // somebody who is elsewhere by now.
   focus() {
-    if (matchMedia("(hover: hover)").matches) this.text.focus({ preventScroll: true });
+    const idle = document.activeElement === document.body || document.activeElement?.closest("main");
+    if (idle && matchMedia("(hover: hover)").matches) this.text.focus({ preventScroll: true });
   }
 }
