@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.accounts.usage import Totals
 from gateway.documents.base import Set
 from gateway.documents.metered import MeteredDocuments, Operations
-from gateway.limits.days import MOST_ADDED, Days
+from gateway.limits.days import MOST_ADDED, Day, Days
 from gateway.limits.rollup import Rollup
 from support.admins import ALICE, BOB, Person, code_of
 from support.stores import sqlite_only
@@ -27,15 +28,13 @@ async def test_admins_see_people_by_name(ops: Person, alice: Person) -> None:
     (told,) = page["data"]
     assert (told["id"], told["subject"], told["requests"]) == (ALICE, "key:alice", 2)
     assert told["tokens"] > 0
+    assert (told["answers"], told["answers_with_memory"]) == (1, 0)
     assert told["legal_hold"] is False
-    assert told["limits"] == {
-        "requests_per_minute": 0,
-        "tokens_per_minute": 0,
-        "daily_token_budget": 0,
-    }
-    assert set(told) == {
-        "id", "object", "subject", "requests", "tokens", "limits", "legal_hold",
-    }  # fmt: skip
+    assert set(told["limits"].values()) == {0}
+    own = await alice.gets("/v1/usage?days=1")
+    assert set(told["limits"]) == set(own["limits"])
+    assert set(told) == {"id", "object", "subject", "limits", "legal_hold", *own["totals"]}
+    assert {name: told[name] for name in own["totals"]} == own["totals"]
 
 
 async def test_naming_people_costs_their_requests_nothing(
@@ -88,15 +87,15 @@ async def test_days_long_past_are_read_from_what_was_kept(
     assert (page["date"], told["subject"], told["tokens"]) == (old, "google:7", 400)
     assert (await ops.gets(f"{PATH}?day={empty}"))["data"] == []
     usage = await ops.gets("/v1/admin/usage?days=30")
-    assert usage["totals"] == {"requests": 3, "tokens": 400}
+    told = Totals(requests=3, tokens=400).told()
+    assert usage["totals"] == told
     (day,) = [one for one in usage["days"] if one["date"] == old]
-    assert day == {
-        "date": old, "complete": True, "identities": 1, "requests": 3, "tokens": 400,
-    }  # fmt: skip
+    assert day == {"date": old, "complete": True, "identities": 1, **told}
+    assert [one["date"] for one in usage["days"]] == [days_before(29 - n) for n in range(30)]
     alone = await ops.gets(f"/v1/admin/usage?days=30&identity={BOB}")
-    assert (alone["identity"], alone["totals"]) == (BOB, {"requests": 3, "tokens": 400})
+    assert (alone["identity"], alone["totals"]) == (BOB, told)
     nobody = await ops.gets(f"/v1/admin/usage?days=30&identity={ALICE}")
-    assert nobody["totals"] == {"requests": 0, "tokens": 0}
+    assert nobody["totals"] == Totals().told()
 
 
 async def test_today_is_added_up_as_it_stands(ops: Person, alice: Person, bob: Person) -> None:
@@ -108,7 +107,9 @@ async def test_today_is_added_up_as_it_stands(ops: Person, alice: Person, bob: P
     assert (day["date"], day["complete"]) == (days_before(0), True)
     assert (day["identities"], day["requests"]) == (2, 3)
     assert usage["totals"]["requests"] == 3
-    assert "identities" not in usage["totals"]
+    own = await alice.gets("/v1/usage?days=1")
+    assert set(usage["totals"]) == set(own["totals"])
+    assert set(day) == {*own["days"][0], "complete", "identities"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ async def test_a_day_is_told_the_same_before_and_after_the_rollup(
     assert await days.together(2) == before
     assert documents.reset().reads == 2 + 1  # two days' sums, and a look at today
     assert await days.identities("2024-10-03", limit=100) == people
-    assert before[1].totals == {"identities": 60, "requests": 120, "tokens": 1800}
+    assert before[0] == Day("2024-10-03", Totals(requests=120, tokens=1800), identities=60)
 
 
 @sqlite_only
@@ -158,7 +159,7 @@ async def test_more_than_one_answer_adds_up_is_told(documents: MeteredDocuments)
         writes = [Set(f"limits/2024-10-04/subjects/s{n:05d}", {"requests": 1}) for n in numbers]
         await documents.commit(*writes)
     (today,) = await Days(documents, lambda: NOON).together(1)
-    assert (today.complete, today.totals["identities"]) == (False, MOST_ADDED)
+    assert (today.complete, today.identities) == (False, MOST_ADDED)
 
 
 def test_the_clock_of_these_tests_is_the_services() -> None:

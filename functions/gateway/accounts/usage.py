@@ -49,6 +49,7 @@ class Totals:
     def told(self) -> dict[str, float | None]:
         return {
             "requests": self.requests,
+            "tokens": self.tokens,
             "tokens_before": self.before,
             "tokens_after": self.after,
             "tokens_saved": self.before - self.after,

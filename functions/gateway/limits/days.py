@@ -4,21 +4,17 @@ The last days stand in the limiter's own documents, those before them in what th
 that is not rolled up yet is added up when asked for, within a bound on what is read.
 """
 
-import re
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 
+from gateway.accounts.usage import Totals
 from gateway.documents.base import Document, Documents
 from gateway.limits.window import DAYS_KEPT, SUBJECT, bucket_at, day_name, day_of
 
-BUCKET = re.compile(r"[a-z][0-9]+")
 PAGE = 50  # a day's document may take 150 KB
 MOST_ADDED = 2_000  # documents, of what one answer adds up
 EPOCH = date(1970, 1, 1)
-
-Totals = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +28,12 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """`complete` is False where there were more identities than one answer adds up."""
+    """`complete` is False where there were more identities than one answer adds up; `identities`
+    is None of one identity's day."""
 
     name: str
-    totals: Totals = field(default_factory=dict)
+    totals: Totals
+    identities: int | None = None
     complete: bool = True
 
 
@@ -57,46 +55,44 @@ class Days:
         return [_used(one) for one in page], page[-1].id if len(found) > limit else None
 
     async def of(self, id: str, count: int) -> list[Day]:
-        """The last `count` days of one identity, the newest first. A read for each."""
+        """The last `count` days of one identity, today's the last. A read for each."""
         names = self._last(count)
         found = await self._documents.get(*(f"{self._source(name)}/{id}" for name in names))
         pairs = zip(names, found, strict=True)
-        return [Day(name, _totals(one.fields) if one else {}) for name, one in pairs]
+        return [Day(name, Totals.of(one.fields if one else {})) for name, one in pairs]
 
     async def together(self, count: int) -> list[Day]:
-        """The last `count` days, the newest first. A read for each that is rolled up."""
+        """The last `count` days, today's the last. A read for each that is rolled up."""
         names = self._last(count)
         kept = await self._documents.get(*(f"usage/{name}" for name in names))
         told, left = [], MOST_ADDED
-        for name, document in zip(names, kept, strict=True):
-            if document is not None:
-                told.append(Day(name, _totals(document.fields)))
-                continue
-            day, left = await self._added_up(name, left)
+        for name, document in reversed(list(zip(names, kept, strict=True))):
+            if document is None:
+                day, left = await self._added_up(name, left)
+            else:
+                identities = int(document.fields.get("identities", 0))
+                day = Day(name, Totals.of(document.fields), identities)
             told.append(day)
-        return told
+        return told[::-1]
 
     async def _added_up(self, name: str, left: int) -> tuple[Day, int]:
         """From at most `left` documents, and how many are left then."""
-        sums: Counter[str] = Counter()
+        found, complete = list[Totals](), False
         after: str | None = None
-        while left > 0:
+        while left > 0 and not complete:
             page = await self._documents.list(self._source(name), limit=PAGE, after=after)
             left -= len(page)
-            for document in page:
-                totals = _totals(document.fields)
-                sums.update({"identities": 1 if any(totals.values()) else 0, **totals})
-            if len(page) < PAGE:
-                return Day(name, dict(sums)), left
-            after = page[-1].id
-        return Day(name, dict(sums), complete=False), left
+            found += [Totals.of(document.fields) for document in page]
+            complete = len(page) < PAGE
+            after = page[-1].id if page else None
+        return Day(name, Totals.sum(found), sum(map(bool, found)), complete), left
 
     def _source(self, day: str) -> str:
         recent = (date.fromisoformat(day) - EPOCH).days >= self._today - DAYS_KEPT
         return f"{'limits' if recent else 'usage'}/{day}/subjects"
 
     def _last(self, count: int) -> list[str]:
-        return [day_name(self._today - n) for n in range(count)]
+        return [day_name(self._today - n) for n in reversed(range(count))]
 
     @property
     def _today(self) -> int:
@@ -104,13 +100,4 @@ class Days:
 
 
 def _used(document: Document) -> Used:
-    return Used(document.id, document.fields.get(SUBJECT), _totals(document.fields))
-
-
-def _totals(fields: Mapping[str, object]) -> dict[str, float]:
-    """The day's own numbers, without the window's buckets."""
-    return {
-        name: value
-        for name, value in fields.items()
-        if isinstance(value, int | float) and name != "schema" and not BUCKET.fullmatch(name)
-    }
+    return Used(document.id, document.fields.get(SUBJECT), Totals.of(document.fields))

@@ -1,8 +1,7 @@
 """`/v1/admin/identities` and `/v1/admin/usage`: who used what, by day."""
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.accounts.usage import Totals
 from gateway.errors import BadRequest
 from gateway.limits.base import Limits
 from gateway.limits.days import Day, Days, Used
@@ -55,15 +55,19 @@ class IdentityRoutes:
         return json_response({**paged(told, more), "date": day})
 
     async def usage(self, request: Request) -> Response:
-        """All identities' together, or of one alone, by day, the newest first, and their sums."""
+        """All identities' together, or of one alone, by day, today's last, and their sums."""
         admin = await self._office.admit(request)
         count, identity = _count(request), request.query_params.get("identity")
         id = None if identity is None else identity_of(identity)
         await self._office.record(admin, "usage.read", id or "all", {"days": count})
         days = await (self._days.of(id, count) if id else self._days.together(count))
-        told = [{"date": day.name, "complete": day.complete, **day.totals} for day in days]
         return json_response(
-            {"object": "usage", "identity": id, "days": told, "totals": _summed(days)}
+            {
+                "object": "usage",
+                "identity": id,
+                "days": [_day_told(day) for day in days],
+                "totals": Totals.sum(day.totals for day in days).told(),
+            }
         )
 
     def _told(self, used: Used, held: Mapping[str, Hold]) -> dict[str, Any]:
@@ -72,7 +76,7 @@ class IdentityRoutes:
             "id": used.id,
             "object": "identity",
             "subject": used.subject,
-            **used.totals,
+            **used.totals.told(),
             "limits": {
                 "requests_per_minute": limits.requests_per_minute,
                 "tokens_per_minute": limits.tokens_per_minute,
@@ -85,12 +89,9 @@ class IdentityRoutes:
         }
 
 
-def _summed(days: Sequence[Day]) -> dict[str, float]:
-    """Without `identities`: whoever came on two days would be counted twice."""
-    sums: Counter[str] = Counter({"requests": 0, "tokens": 0})
-    for day in days:
-        sums.update({name: value for name, value in day.totals.items() if name != "identities"})
-    return dict(sums)
+def _day_told(day: Day) -> dict[str, Any]:
+    told = {"date": day.name, "complete": day.complete, **day.totals.told()}
+    return told if day.identities is None else {**told, "identities": day.identities}
 
 
 def _day(request: Request) -> str | None:

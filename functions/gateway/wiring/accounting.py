@@ -6,6 +6,7 @@ from gateway.accounts.admins import Admins
 from gateway.accounts.audit import Audit
 from gateway.limits.report import Report
 from gateway.routes.account import AccountRoutes
+from gateway.routes.admins import Office
 from gateway.routes.grants import GrantRoutes
 from gateway.routes.keys import KeyRoutes
 from gateway.wiring.parts import Parts
@@ -22,10 +23,9 @@ def accounting(parts: Parts) -> list[Route]:
         limiter=parts.limiter,
         max_body_bytes=parts.settings.max_body_bytes,
     )
+    audit = Audit(parts.documents, parts.clock, parts.randomness)
     grants = GrantRoutes(
-        parts.door,
-        admins,
-        Audit(parts.documents, parts.clock, parts.randomness),
+        Office(parts.door, admins, audit),
         parts.overrides,
         parts.keys,
         parts.stored_keys.forget,
