@@ -116,7 +116,7 @@ def test_the_response_cache_is_switched_on_for_one(
 def test_usage_analytics_off_leaves_what_the_limits_count(
     people: tuple[Person, Person], upstream: LoopbackUpstream, how: dict[str, Any]
 ) -> None:
-    private, counted = people
+    private, _ = people
     switch(private, "ENABLE_USAGE_ANALYTICS", False)
     for one in people:
         if "stream" not in how:
