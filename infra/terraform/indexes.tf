@@ -37,7 +37,6 @@ locals {
   # Whose documents may have a time after which nobody needs them. Firestore deletes them within a
   # day of it; the code looks at the time itself. Not `archive`: Firestore knows no legal hold, and would
   # delete what the sweep (functions/gateway/retention/archive.py) leaves alone. The sweep deletes it.
-  expiring = toset(["audit", "global", "requests", "staging", "subjects"])
   expiring = toset(["audit", "global", "keys", "requests", "staging", "subjects"])
 }
 

@@ -61,6 +61,31 @@ async def test_a_hold_set_twice_is_the_first_one_and_lifted_twice_is_lifted(
     assert acts == ["audit.list", "holds.lift", "holds.lift", "holds.set", "holds.set"]
 
 
+async def test_a_hold_keeps_no_key_alive(ops: Person, alice: Person) -> None:
+    """Keys are credentials, no memory: a key that got about is revoked whatever is held."""
+    await alice.says("Hello.")
+    await ops.asks("PUT", HELD)
+    given = {"name": "app", "scopes": ["chat", "admin"]}
+    made = [(await alice.asks("POST", "/v1/keys", given)).json() for _ in range(2)]
+    for person, one, path in zip((alice, ops), made, ("/v1/keys", "/v1/admin/keys"), strict=True):
+        revoked = await person.asks("DELETE", f"{path}/{one['id']}")
+        assert revoked.raise_for_status().json()["deleted"] is True
+        used = await alice.asks("GET", "/v1/me", **{"x-api-key": one["key"]})
+        assert code_of(used) == (401, "invalid_api_key")
+    assert (await alice.gets("/v1/memory/status"))["legal_hold"] is True
+
+
+async def test_a_key_of_whom_is_held_erases_no_more_than_they_may(
+    ops: Person, alice: Person
+) -> None:
+    await alice.says("Hello.")
+    given = {"name": "app", "scopes": ["memory:write"]}
+    key = (await alice.asks("POST", "/v1/keys", given)).json()["key"]
+    await ops.asks("PUT", HELD)
+    erased = await alice.asks("DELETE", "/v1/memory", **{"x-api-key": key})
+    assert code_of(erased) == (409, "legal_hold")
+
+
 async def test_holds_are_listed_in_pages(ops: Person, alice: Person, bob: Person) -> None:
     assert (await ops.gets("/v1/admin/holds"))["data"] == []
     for person, id in ((alice, ALICE), (bob, BOB)):

@@ -1,4 +1,4 @@
-"""Budgets hold over processes: together they spend them to the last unit and not beyond."""
+"""Limits hold over processes: together they use them up to the last unit and not beyond."""
 
 import asyncio
 import multiprocessing
@@ -71,4 +71,33 @@ def test_four_processes_spend_a_budget_to_the_last_unit(
 ) -> None:
     file = str(tmp_path / "documents.db")
     passed = [pool.submit(admitted, file, name, seed) for seed in range(PROCESSES)]
+    assert sum(one.result() for one in passed) == 100
+
+
+def let_in(file: str, shards: int, seed: int) -> int:
+    """Of one person's requests, for a hundred a minute of the whole service."""
+    return asyncio.run(_let_in(file, Limits(0, 0, 100, shards), seed))
+
+
+async def _let_in(file: str, limits: Limits, seed: int) -> int:
+    documents = SqliteDocuments(file)
+    limiter = Limiter(documents, lambda: NOON, limits, "closed", Random(seed))
+    passed = 0
+    for _ in range(REQUESTS):
+        try:
+            await limiter.admit(f"google:{seed}", 10)
+            passed += 1
+        except RateLimited as refused:
+            if refused.code != "rate_limit_exceeded":
+                raise
+    await documents.close()
+    return passed
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_four_processes_share_the_minute_of_the_whole_service(
+    tmp_path: Path, pool: ProcessPoolExecutor, shards: int
+) -> None:
+    file = str(tmp_path / "documents.db")
+    passed = [pool.submit(let_in, file, shards, seed) for seed in range(PROCESSES)]
     assert sum(one.result() for one in passed) == 100

@@ -33,6 +33,8 @@ def limited(upstream: LoopbackUpstream, tmp_path: Path) -> Iterator[httpx.Client
             UPSTREAM_BASE=upstream.base_url,
             UPSTREAM_API_KEY="upstream-key",
             TOKENS_PER_MINUTE="100",
+            PRICE_PROMPT_PER_MILLION="20",
+            DAILY_COST_BUDGET_USD="0.002",
         ) as running,
         httpx.Client(base_url=running.url, timeout=20, trust_env=False) as client,
     ):
@@ -130,3 +132,17 @@ def test_an_upstreams_error_costs_no_tokens_and_comes_as_it_is(
     answers = [limited.post("/v1/embeddings", json=body) for _ in range(3)]
     assert [one.status_code for one in answers] == [404, 502, 502]
     assert answers[0].content == error.body
+
+
+def test_they_cost_money_of_the_budget(limited: httpx.Client, upstream: LoopbackUpstream) -> None:
+    upstream.queue(FINE, path=PATH)
+    first = limited.post("/v1/embeddings", json={"model": "e", "input": "a few words"})
+    assert first.status_code == 200
+    used = limited.get("/v1/usage?days=1").raise_for_status().json()
+    assert used["totals"]["cost_usd"] == pytest.approx(90 * 20 / 1e6)
+    assert used["limits"]["daily_cost_budget_usd"]["remaining"] == pytest.approx(0.0002)
+    refused = limited.post("/v1/embeddings", json={"model": "e", "input": [7] * 11})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+    passed = limited.post("/v1/embeddings", json={"model": "e", "input": [7] * 5})
+    assert passed.headers["x-budget-warning"] == "daily_cost_usd 95%"
+    assert len(upstream.requests) == 2

@@ -141,6 +141,18 @@ def test_what_the_upstream_refused_is_told_by_its_status(
     assert (told["status"], told["upstream_status"], told["limiter"]) == (429, 429, "admitted")
 
 
+def test_what_is_asked_of_the_upstream_beside_chats_is_told_too(
+    own: Service, client: httpx.Client, upstream: LoopbackUpstream
+) -> None:
+    upstream.queue(Answer.error(404, "No such model.", "model_not_found"), path="embeddings")
+    told = line(own, client.post("/v1/embeddings", json={"model": "e-1", "input": "hello"}))
+    assert (told["model"], told["limiter"], told["upstream_status"]) == ("e-1", "admitted", 404)
+    upstream.queue(Answer.hang_up())
+    asked = {"conversation": "Where is my boat?"}
+    told = line(own, client.post("/v1/memory/orchestrated-search", json=asked))
+    assert (told["status"], told["upstream_error"]) == (200, "unreachable")
+
+
 def test_what_the_limiter_refused_is_told_apart(own: Service, client: httpx.Client) -> None:
     headers = {"x-api-key": "sk-bob"}
     body = chat("hello", max_completion_tokens=1)

@@ -67,7 +67,8 @@ LABELS = {
 def measured(
     tmp_path_factory: pytest.TempPathFactory, running_upstream: LoopbackUpstream
 ) -> Iterator[httpx.Client]:
-    """A service that has been used: chats, a search, a refusal, an error, paths of nothing."""
+    """A service that has been used: chats, a search, a refusal, an error, an address, paths of
+    nothing."""
     with (
         Service(
             tmp_path_factory.mktemp("metrics"),
@@ -95,6 +96,7 @@ def _use(client: httpx.Client, upstream: LoopbackUpstream) -> None:
     for number in range(3):
         client.get(f"/{CANARY}/{number}")
         client.get(f"/v1/sessions/{CANARY}{number}/messages", headers=ALICE)
+    says("ada@example.com")
     while says("more") == 200:
         pass
 
@@ -143,6 +145,7 @@ def test_it_counts_what_happened(samples: list[Sample]) -> None:
     assert value(samples, "upstream_errors_total", kind="5xx") == 1
     assert value(samples, "upstream_errors_total", kind="unreachable") == 1
     assert value(samples, "memory_searches_total") == 1
+    assert value(samples, "redactions_total") == 2  # as it was said, and echoed
     answered = value(samples, "http_requests_total", status="200", **chats)
     assert answered is not None
     assert value(samples, "messages_created_total") == 2 * answered

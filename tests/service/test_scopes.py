@@ -28,14 +28,17 @@ Method = tuple[str, str]
 
 NOBODY = "no credential is asked for"
 ANY = "any"
+OWN = "a token of its own, and nobody's key"
 
 ASKED: dict[str, str] = {
     "GET /health": NOBODY,
     "GET /health/detailed": ANY,
+    "GET /metrics": OWN,
     "GET /openapi.json": NOBODY,
     "GET /docs": NOBODY,
     "POST /v1/chat/completions": "chat",
     "POST /v1/compress": "chat",
+    "POST /v1/embeddings": "chat",
     "GET /v1/models": "chat",
     "GET /v1/models/{id:path}": "chat",
     "POST /v1/messages": "memory:write",
@@ -107,7 +110,10 @@ async def documents(tmp_path: Path) -> AsyncIterator[MeteredDocuments]:
 def app(documents: MeteredDocuments, monkeypatch: pytest.MonkeyPatch) -> Starlette:
     """The service in this process, on a store whose operations are counted."""
     monkeypatch.setattr(parts, "documents_from", lambda _: documents)
-    return services.build(Settings(_env_file=None, api_keys="alice:sk-alice"))
+    settings = Settings(
+        _env_file=None, api_keys="alice:sk-alice", metrics_enabled=True, metrics_token="scrape"
+    )
+    return services.build(settings)
 
 
 @pytest.fixture
@@ -158,7 +164,7 @@ async def test_a_key_gets_past_with_the_scope_and_not_with_all_others(
     tried = 0
     for method, path in routes(app):
         scope = asked(method, path)
-        if scope in {NOBODY, None}:
+        if scope in {NOBODY, OWN, None}:
             continue
         for scopes, key in keys.items():
             documents.reset()
@@ -171,6 +177,16 @@ async def test_a_key_gets_past_with_the_scope_and_not_with_all_others(
                 assert documents.operations == Operations()
             tried += 1
     assert tried > 500
+
+
+async def test_no_key_opens_what_asks_for_a_token_of_its_own(
+    app: Starlette, client: httpx.AsyncClient, keys: dict[frozenset[Scope], str]
+) -> None:
+    own = [(method, path) for method, path in routes(app) if asked(method, path) == OWN]
+    assert own
+    for (method, path), key in itertools.product(own, [*keys.values(), "sk-alice"]):
+        for headers in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}):
+            assert (await client.request(method, path, headers=headers)).status_code == 401
 
 
 def named(path: str) -> str:

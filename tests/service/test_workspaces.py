@@ -29,6 +29,7 @@ PERSONAL_ROUTES = (
     "/v1/usage",
     "/v1/admin",
     "/health",
+    "/metrics",
     "/docs",
     "/openapi.json",
 )
@@ -81,7 +82,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> None:
 
 @pytest.fixture(scope="module")
 def app() -> Starlette:
-    return services.build(Settings(_env_file=None, google_client_id="app"))
+    return services.build(Settings(_env_file=None, google_client_id="app", metrics_enabled=True))
 
 
 def routes_of_a_memory(app: Starlette) -> list[tuple[str, str]]:
@@ -143,6 +144,7 @@ def test_a_reader_reads_on_every_route_and_writes_on_none(
         ("POST", "/v1/memory/context"),
         ("POST", "/v1/memory/orchestrated-search"),
         ("POST", "/v1/compress"),
+        ("POST", "/v1/embeddings"),
     }
     for method, path in routes_of_a_memory(app):
         answer = bob.at(id).call(method, filled(path), {})

@@ -1,4 +1,4 @@
-"""`/v1/embeddings`: passed through byte for byte, with its tokens counted against the limits.
+"""`/v1/embeddings`: passed through byte for byte, with its tokens and their price counted.
 
 Nothing is remembered, and nothing looked up. Follows
 https://platform.openai.com/docs/api-reference/embeddings/create.
@@ -9,13 +9,18 @@ from typing import Any
 
 import orjson
 
+from gateway.chat.models import Models
 from gateway.chat.pipeline import LARGE_BYTES, Call
 from gateway.chat.replies import Reply, passed_back, refused
+from gateway.chat.spending import held_cost
 from gateway.chat.wire import MAX_MODEL_CHARACTERS, parse_object
 from gateway.errors import BadRequest, UpstreamFailed
 from gateway.identity.base import Identity
+from gateway.limits.base import Spent
 from gateway.limits.limiter import Limiter
+from gateway.telemetry.record import current
 from gateway.tokens.base import Tokenizer
+from gateway.upstream.asking import asked
 from gateway.upstream.base import Upstream, UpstreamRequest
 
 MAX_INPUTS = 20_000
@@ -25,20 +30,26 @@ WRONG_INPUT = (
 
 
 class Embedding:
-    def __init__(self, limiter: Limiter, upstream: Upstream, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, limiter: Limiter, upstream: Upstream, tokenizer: Tokenizer, models: Models
+    ) -> None:
         self._limiter = limiter
         self._upstream = upstream
         self._tokenizer = tokenizer
+        self._models = models
 
     async def embed(self, caller: Identity, body: bytes, call: Call) -> Reply:
         """The upstream's answer, whatever it is. Raises what the limiter and the upstream raise."""
         payload = parse_object(body)
         model, texts, tokens = _model(payload), *_inputs(payload.get("input"))
+        current().asks(model)
         if len(body) < LARGE_BYTES:
             tokens += self._count(texts)
         else:
             tokens += await asyncio.to_thread(self._count, texts)
-        reservation = await self._limiter.admit(caller.subject, tokens, caller.key)
+        prices = (await self._models.known(model)).prices
+        cost = held_cost(prices, tokens, 0)
+        reservation = await self._limiter.admit(caller.subject, tokens, caller.key, cost)
         request = UpstreamRequest("POST", "embeddings", call.forwarded, body, model, call.abandoned)
         used = 0
         try:
@@ -46,14 +57,15 @@ class Embedding:
             if status == 200:
                 used = _billed(answer, tokens)
         finally:
-            await asyncio.shield(self._limiter.settle(reservation, used))
+            spent = Spent(cost=held_cost(prices, used, 0) if prices else None)
+            await asyncio.shield(self._limiter.settle(reservation, used, spent))
         headers = {**passed_back(headers), **reservation.headers(), "x-memory-status": "off"}
         if status != 200:
             return refused(status, headers, answer, as_it_is=True)
         return Reply(200, headers, answer)
 
     async def _answer(self, request: UpstreamRequest) -> tuple[int, dict[str, str], bytes]:
-        response = await self._upstream.send(request)
+        response = await asked(self._upstream, request)
         try:
             body = await response.read()
         finally:

@@ -31,7 +31,7 @@ from gateway.chat.spending import held_cost
 from gateway.chat.threads import Spoken, Threads, aligned, spoken
 from gateway.chat.turn import Turn
 from gateway.chat.wire import ChatRequest, check_sizes, text_of
-from gateway.errors import UpstreamFailed, UpstreamTimedOut
+from gateway.errors import UpstreamFailed
 from gateway.identity.base import Identity
 from gateway.limits.base import Reservation
 from gateway.limits.limiter import Limiter
@@ -42,6 +42,7 @@ from gateway.redaction.redaction import Redaction
 from gateway.redaction.redactor import Redactor
 from gateway.telemetry.record import current
 from gateway.telemetry.stages import begin_completion, stage
+from gateway.upstream.asking import asked
 from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
 
 MemoryMode = Literal["on", "read", "write", "off"]
@@ -149,14 +150,7 @@ class Pipeline:
 
     async def _asked(self, turn: Turn, call: Call) -> UpstreamResponse:
         begin_completion(current().model, streamed=turn.request.stream)
-        try:
-            response = await self._upstream.send(self._outgoing(turn, call))
-        except (UpstreamFailed, UpstreamTimedOut) as error:
-            late = isinstance(error, UpstreamTimedOut)
-            current().upstream_error = "timeout" if late else "unreachable"
-            raise
-        current().upstream_status = response.status
-        return response
+        return await asked(self._upstream, self._outgoing(turn, call))
 
     async def _counted(self, request: ChatRequest) -> list[int]:
         """Tokens of each message; of long ones beside the loop: the tokenizer lets the GIL go."""

@@ -5,7 +5,7 @@ after it. An answer that is not valid is asked for once more, told why.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from gateway.identity.base import Identity
 from gateway.limits.base import Spent
 from gateway.limits.limiter import Limiter
 from gateway.tokens.base import Tokenizer
+from gateway.upstream.asking import asked
 from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
 
 TRIES = 2
@@ -28,6 +29,9 @@ HEADERS = {"content-type": "application/json", "accept": "application/json"}
 AGAIN = "That was not valid: {reason} Answer again with the JSON object alone."
 
 Message = Mapping[str, str]
+Cost = Callable[[int, int], float]
+"""Dollars for so many tokens of prompt and of answer."""
+
 Read = TypeVar("Read")
 
 
@@ -44,8 +48,8 @@ class Paid:
 
 
 class Model:
-    """`name` is the upstream's name of the model that is asked, `cost` the dollars for so many
-    tokens of prompt and of answer, where that is known."""
+    """`name` is the upstream's name of the model that is asked; `pricing` tells what it costs now,
+    where that is known."""
 
     def __init__(
         self,
@@ -53,13 +57,13 @@ class Model:
         limiter: Limiter,
         tokenizer: Tokenizer,
         name: str,
-        cost: Callable[[int, int], float] | None = None,
+        pricing: Callable[[], Awaitable[Cost | None]] | None = None,
     ) -> None:
         self._upstream = upstream
         self._limiter = limiter
         self._tokenizer = tokenizer
         self._name = name
-        self._cost = cost
+        self._pricing = pricing
 
     @property
     def configured(self) -> bool:
@@ -86,7 +90,8 @@ class Model:
         Raises `InvalidAnswer` where `read` did for two answers, `UpstreamFailed`,
         `UpstreamTimedOut`, and what the limiter raises.
         """
-        held = self._held(caller, messages, answer_tokens)
+        cost = await self._pricing() if self._pricing else None
+        held = self._held(caller, messages, answer_tokens, cost)
         reservation = await self._limiter.admit(
             caller.subject, held.tokens, caller.key, held.micros or 0
         )
@@ -94,11 +99,11 @@ class Model:
         try:
             for attempt in range(TRIES):
                 if attempt:
-                    more = used + self._held(caller, messages, answer_tokens)
+                    more = used + self._held(caller, messages, answer_tokens, cost)
                     reservation = await self._limiter.extend(
                         reservation, more.tokens, more.micros or 0
                     )
-                text, paid = await self._answer(messages, answer_tokens)
+                text, paid = await self._answer(messages, answer_tokens, cost)
                 used += paid
                 try:
                     return read(text)
@@ -112,22 +117,26 @@ class Model:
             settling = self._limiter.settle(reservation, used.tokens, spent)
             await asyncio.shield(asyncio.ensure_future(settling))
 
-    def _held(self, caller: Identity, messages: Sequence[Message], answer_tokens: int) -> "Paid":
+    def _held(
+        self,
+        caller: Identity,
+        messages: Sequence[Message],
+        answer_tokens: int,
+        cost: Cost | None,
+    ) -> Paid:
         """What to reserve: no guess at the answer makes a request too large."""
         sure = self._tokens(messages)
         limit = self._limiter.tokens_per_minute(caller.subject, caller.key)
         room = max(0, limit - sure) if limit else answer_tokens
         answer = min(answer_tokens, room)
-        return self._paid(sure, answer, sure + answer)
-
-    def _paid(self, prompt: int, answer: int, total: int) -> "Paid":
-        micros = None if self._cost is None else spent_micros(self._cost(prompt, answer))
-        return Paid(total, micros)
+        return _paid(sure, answer, sure + answer, cost)
 
     def _tokens(self, messages: Sequence[Message]) -> int:
         return sum(MESSAGE_TOKENS + self.count(one["content"]) for one in messages)
 
-    async def _answer(self, messages: Sequence[Message], answer_tokens: int) -> tuple[str, "Paid"]:
+    async def _answer(
+        self, messages: Sequence[Message], answer_tokens: int, cost: Cost | None
+    ) -> tuple[str, Paid]:
         """The answer's text, and what it cost."""
         body = {
             "model": self._name,
@@ -138,7 +147,7 @@ class Model:
         request = UpstreamRequest(
             "POST", "chat/completions", HEADERS, orjson.dumps(body), self._name
         )
-        response = await self._upstream.send(request)
+        response = await asked(self._upstream, request)
         try:
             whole = await _read(response)
         finally:
@@ -149,7 +158,11 @@ class Model:
         prompt, answer = self._tokens(messages), self.count(text)
         told = _told_tokens(whole, "prompt_tokens"), _told_tokens(whole, "completion_tokens")
         total = _told_tokens(whole, "total_tokens") or prompt + answer
-        return text, self._paid(told[0] or prompt, told[1] or answer, total)
+        return text, _paid(told[0] or prompt, told[1] or answer, total, cost)
+
+
+def _paid(prompt: int, answer: int, total: int, cost: Cost | None) -> Paid:
+    return Paid(total, None if cost is None else spent_micros(cost(prompt, answer)))
 
 
 def said(role: str, content: str) -> dict[str, str]:

@@ -90,22 +90,27 @@ class OpenTelemetryTracer:
         provider.add_span_processor(
             BatchSpanProcessor(exporter, schedule_delay_millis=1000 * BATCH_SECONDS)
         )
-        _before_termination(lambda: provider.force_flush(int(1000 * FLUSH_SECONDS)))
+        before_termination(provider.force_flush, FLUSH_SECONDS)
         return provider.get_tracer("gateway")
 
 
-def _before_termination(flush: Callable[[], object]) -> None:
+def before_termination(flush: Callable[[], object], seconds: float) -> None:
     """Send what is left when the process is told to end: uvicorn dies of the signal itself, and
     nothing runs at exit.
 
-    Before the handler that is there, which still lets the requests at hand end.
+    Before the handler that is there, which still lets the requests at hand end. In a thread, since
+    the SDK's flush knows no deadline, and since the word may come again while it holds its lock:
+    from the server's parent, say, beside that of whoever told both.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     before = signal.getsignal(signal.SIGTERM)
+    flushing = threading.Thread(target=flush, daemon=True)
 
     def ending(number: int, frame: FrameType | None) -> None:
-        flush()
+        if flushing.ident is None:
+            flushing.start()
+            flushing.join(seconds)
         if callable(before):
             before(number, frame)
         else:

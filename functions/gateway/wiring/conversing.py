@@ -11,7 +11,6 @@ from gateway.chat.compression import Compressor
 from gateway.chat.embedding import Embedding
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
-from gateway.chat.models import Models
 from gateway.chat.pipeline import Pipeline
 from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
@@ -19,7 +18,6 @@ from gateway.memory.recall import Recall
 from gateway.routes.chat import chat_routes
 from gateway.routes.embeddings import embedding_routes
 from gateway.routes.models import ModelRoutes
-from gateway.upstream.catalogue import Catalogue
 from gateway.wiring import options
 from gateway.wiring.parts import Parts
 
@@ -36,7 +34,6 @@ def conversing(parts: Parts) -> list[Route]:
     threads = Threads(parts.documents, parts.log, randomness)
     recall = Recall(parts.documents, parts.cache)
     compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
-    catalogue = Catalogue(parts.upstream, parts.documents, clock)
     claims, sizes = Claims(parts.documents, clock), Sizes()
     finisher = Finisher(
         parts.log,
@@ -63,7 +60,7 @@ def conversing(parts: Parts) -> list[Route]:
         randomness,
         parts.flags,
         parts.redaction,
-        Models(catalogue, options.price_list(settings)),
+        parts.models,
         _cache(parts),
     )
     desk = CompressionDesk(
@@ -73,8 +70,8 @@ def conversing(parts: Parts) -> list[Route]:
         *chat_routes(parts.door, pipeline, desk, settings.max_body_bytes),
         *embedding_routes(
             parts.door,
-            Embedding(parts.limiter, parts.upstream, parts.tokenizer),
+            Embedding(parts.limiter, parts.upstream, parts.tokenizer, parts.models),
             settings.max_body_bytes,
         ),
-        *ModelRoutes(parts.door, catalogue).routes(),
+        *ModelRoutes(parts.door, parts.catalogue).routes(),
     ]

@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from gateway.consulting.model import Model
+from gateway.consulting.model import Cost, Model
 from gateway.context.context import Context
 from gateway.context.orchestrated import Orchestration
 from gateway.documents.patience import Patience
@@ -19,7 +19,6 @@ from gateway.routes.entities import EntityRoutes
 from gateway.routes.histories import HistoryRoutes
 from gateway.routes.orchestrated import OrchestratedRoutes
 from gateway.routes.staging import StagingRoutes
-from gateway.wiring import options
 from gateway.wiring.parts import Parts
 
 
@@ -30,9 +29,13 @@ def knowing(parts: Parts) -> list[Route]:
 
 
 def _model(parts: Parts) -> Model:
-    prices, named = options.prices(parts.settings), parts.settings.memory_model
-    cost = None if prices is None else lambda prompt, answer: prices.cost(prompt, 0, answer)
-    return Model(parts.upstream, parts.limiter, parts.tokenizer, named, cost)
+    named = parts.settings.memory_model
+
+    async def pricing() -> Cost | None:
+        prices = (await parts.models.known(named)).prices
+        return None if prices is None else lambda prompt, answer: prices.cost(prompt, 0, answer)
+
+    return Model(parts.upstream, parts.limiter, parts.tokenizer, named, pricing)
 
 
 def _entities(parts: Parts, register: Register, model: Model) -> list[Route]:

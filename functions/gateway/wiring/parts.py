@@ -12,6 +12,7 @@ import httpx
 from gateway.accounts.flags import Flags
 from gateway.accounts.keys import Keys
 from gateway.accounts.workspaces import Workspaces
+from gateway.chat.models import Models
 from gateway.documents.metered import MeteredDocuments
 from gateway.identity.base import Authenticator
 from gateway.identity.google import CertificateSource
@@ -27,6 +28,7 @@ from gateway.settings import Settings
 from gateway.tokens.base import Tokenizer
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.base import Upstream
+from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.openai import make_client
 from gateway.wiring import options
 from gateway.wiring.adapters import documents_from, door_from, ranker_from, upstream_from
@@ -52,6 +54,8 @@ class Parts:
     client: httpx.AsyncClient
     tokenizer: Tokenizer
     upstream: Upstream
+    catalogue: Catalogue
+    models: Models
     workspaces: Workspaces
     flags: Flags
     keys: Keys
@@ -109,6 +113,8 @@ def parts(settings: Settings, randomness: Random) -> Parts:
     clock, client = time.time, make_client()
     documents = MeteredDocuments(documents_from(settings.store_url))
     tokenizer = RsBpeTokenizer(settings.tokenizer)
+    upstream = upstream_from(settings, client, tokenizer)
+    catalogue = Catalogue(upstream, documents, clock)
     workspaces = Workspaces(documents, clock, randomness)
     flags = Flags(documents, time.monotonic, options.flags(settings))
     keys = Keys(documents, clock, randomness)
@@ -125,7 +131,9 @@ def parts(settings: Settings, randomness: Random) -> Parts:
         documents=documents,
         client=client,
         tokenizer=tokenizer,
-        upstream=upstream_from(settings, client, tokenizer),
+        upstream=upstream,
+        catalogue=catalogue,
+        models=Models(catalogue, options.price_list(settings)),
         workspaces=workspaces,
         flags=flags,
         keys=keys,
