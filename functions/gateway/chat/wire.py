@@ -60,6 +60,16 @@ class ChatRequest:
         return None
 
     @property
+    def stores(self) -> bool:
+        """Whether the upstream keeps the answer where its id finds it again."""
+        return False
+
+    @property
+    def chained(self) -> bool:
+        """Whether the upstream itself goes on from an answer that it has kept."""
+        return False
+
+    @property
     def choices(self) -> int:
         n = self.payload.get("n")
         return n if isinstance(n, int) and n > 0 else 1

@@ -12,13 +12,16 @@ from gateway.chat.embedding import Embedding
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
 from gateway.chat.models import Models
+from gateway.chat.names import Names
 from gateway.chat.pipeline import Pipeline
 from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
 from gateway.memory.recall import Recall
+from gateway.responses.responding import Responding
 from gateway.routes.chat import chat_routes
 from gateway.routes.embeddings import embedding_routes
 from gateway.routes.models import ModelRoutes
+from gateway.routes.responding import responding_routes
 from gateway.upstream.catalogue import Catalogue
 from gateway.wiring import options
 from gateway.wiring.parts import Parts
@@ -38,6 +41,7 @@ def conversing(parts: Parts) -> list[Route]:
     compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
     catalogue = Catalogue(parts.upstream, parts.documents, clock)
     claims, sizes = Claims(parts.documents, clock), Sizes()
+    names = Names(parts.documents, clock)
     finisher = Finisher(
         parts.log,
         parts.limiter,
@@ -49,6 +53,7 @@ def conversing(parts: Parts) -> list[Route]:
         chosen.prices,
         parts.upstream.answers_are_memories,
         parts.flags,
+        names,
     )
     pipeline = Pipeline(
         parts.limiter,
@@ -71,6 +76,9 @@ def conversing(parts: Parts) -> list[Route]:
     )
     return [
         *chat_routes(parts.door, pipeline, desk, settings.max_body_bytes),
+        *responding_routes(
+            parts.door, Responding(pipeline, names, parts.limiter), settings.max_body_bytes
+        ),
         *embedding_routes(
             parts.door,
             Embedding(parts.limiter, parts.upstream, parts.tokenizer),
