@@ -35,6 +35,7 @@ ASKED: dict[str, str] = {
     "GET /openapi.json": NOBODY,
     "GET /docs": NOBODY,
     "POST /v1/chat/completions": "chat",
+    "POST /v1/responses": "chat",
     "POST /v1/compress": "chat",
     "GET /v1/models": "chat",
     "GET /v1/models/{id:path}": "chat",

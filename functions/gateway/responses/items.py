@@ -114,25 +114,25 @@ def _message(run: Sequence[Item]) -> Message:
 
 
 def _call(item: Item) -> dict[str, Any]:
-    told = {name: str(item.get(name) or "") for name in ("name", "arguments", "input")}
     if kind_of(item) == "function_call":
-        function = {"name": told["name"], "arguments": told["arguments"]}
+        function = _told(item, "name", "arguments")
         return {"id": item["call_id"], "type": "function", "function": function}
-    custom = {"name": told["name"], "input": told["input"]}
-    return {"id": item["call_id"], "type": "custom", "custom": custom}
+    return {"id": item["call_id"], "type": "custom", "custom": _told(item, "name", "input")}
 
 
 def _called(message: Message) -> Iterator[dict[str, Any]]:
     for call in message.get("tool_calls") or ():
         if call.get("type") == "custom":
-            custom = call.get("custom") or {}
-            told = {"name": custom.get("name"), "input": custom.get("input")}
+            told = _told(call.get("custom"), "name", "input")
             yield {"type": "custom_tool_call", "call_id": str(call.get("id")), **told}
         else:
-            function = call.get("function") or {}
-            told = {"name": function.get("name"), "arguments": function.get("arguments")}
+            told = _told(call.get("function"), "name", "arguments")
             yield {"type": "function_call", "call_id": str(call.get("id")), **told}
     if function := message.get("function_call"):  # chat's older form, whose call has no id
-        name = str(function.get("name"))
-        told = {"name": name, "arguments": function.get("arguments")}
-        yield {"type": "function_call", "call_id": name, **told}
+        told = _told(function, "name", "arguments")
+        yield {"type": "function_call", "call_id": told["name"], **told}
+
+
+def _told(fields: Any, *names: str) -> dict[str, str]:
+    given = fields if isinstance(fields, Mapping) else {}
+    return {name: str(given.get(name) or "") for name in names}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from gateway.chat.names import Names
 from gateway.chat.pipeline import Call, Pipeline
 from gateway.chat.replies import Reply
-from gateway.errors import NotFound
+from gateway.errors import GatewayError, NotFound
 from gateway.identity.base import Identity
 from gateway.limits.limiter import Limiter
 from gateway.responses.dialect import Responses
@@ -25,10 +25,19 @@ class Responding:
         session = await self._session(caller, named(request.payload))
         call = replace(call, dialect=Responses(request), session=call.session or session)
         if request.mapped:
-            return await self._pipeline.complete(caller, request, call)
-        reply = await self._pipeline.complete(caller, request, replace(call, mode="off"))
+            return await self._completed(caller, request, call)
+        reply = await self._completed(caller, request, replace(call, mode="off"))
         headers = {**reply.headers, "x-memory-retriever": "none; reason=unknown-item"}
         return replace(reply, headers=headers)
+
+    async def _completed(self, caller: Identity, request: ResponsesRequest, call: Call) -> Reply:
+        """With what is wrong with a message said of the input it came in."""
+        try:
+            return await self._pipeline.complete(caller, request, call)
+        except GatewayError as error:
+            if error.param and error.param.startswith("messages"):
+                error.param = "input"
+            raise
 
     async def _session(self, caller: Identity, names: Sequence[Named]) -> str | None:
         """Of the response that this one goes on from. Raises `NotFound` for a name that was not
