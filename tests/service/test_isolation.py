@@ -115,6 +115,12 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
             Try("", {"idempotency-key": KEY}, chat(user(ASKED))),
             Try("", {}, resent),
         ],
+        ("POST", "/v1/responses"): [
+            *(Try("", one.headers, {"model": "m", "input": ASKED}) for one in named),
+            Try("", {}, {"model": "m", "input": ASKED}),
+            Try("", {"idempotency-key": KEY}, {"model": "m", "input": ASKED}),
+            Try("", {}, {"model": "m", "input": resent["messages"]}),
+        ],
         ("POST", "/v1/compress"): [
             Try("", {**one.headers, "x-memory": "read"}, one.body)
             for one in (*named, Try("", {}, resent))

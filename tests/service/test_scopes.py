@@ -37,6 +37,7 @@ ASKED: dict[str, str] = {
     "GET /openapi.json": NOBODY,
     "GET /docs": NOBODY,
     "POST /v1/chat/completions": "chat",
+    "POST /v1/responses": "chat",
     "POST /v1/compress": "chat",
     "POST /v1/embeddings": "chat",
     "GET /v1/models": "chat",

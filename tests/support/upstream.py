@@ -13,6 +13,7 @@ cut a body short, lie about its length, go silent, notice at once that its clien
 """
 
 import asyncio
+import hashlib
 import inspect
 import json
 import socket
@@ -233,6 +234,8 @@ def echo(request: Recorded) -> Answer:
     if request.path.endswith("/embeddings"):
         vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
         return Answer.json({"object": "list", "data": [vector], "model": asked.get("model", "m")})
+    if request.path.endswith("/responses"):
+        return answered(f"echo: {_last_input_text(asked.get('input'))}", asked)
     text = f"echo: {_last_user_text(asked.get('messages', []))}"
     n, model = asked.get("n") or 1, asked.get("model", "m")
     if not asked.get("stream"):
@@ -240,6 +243,76 @@ def echo(request: Recorded) -> Answer:
     with_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
     made = chunks(text, n=n, model=model, with_usage=with_usage)
     return Answer.stream(*sse(*made, "[DONE]"))
+
+
+def response(text: str = "", *, output: Sequence[Json] | None = None, **fields: Any) -> Json:
+    """A whole answer of the Responses API; `output` takes the place of the message of `text`."""
+    part = {"type": "output_text", "text": text, "annotations": []}
+    said = {
+        "id": "msg_1",
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [part],
+    }
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_700_000_000,
+        "status": "completed",
+        "model": "m",
+        "output": [said] if output is None else list(output),
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "usage": {
+            "input_tokens": 11,
+            "input_tokens_details": {"cached_tokens": 5},
+            "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 18,
+        },
+        **fields,
+    }
+
+
+def typed(*events: Json) -> list[bytes]:
+    """Each as one server-sent event of the Responses API, numbered in turn."""
+    numbered = ({**event, "sequence_number": i} for i, event in enumerate(events))
+    return [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in numbered]
+
+
+def steps(whole: Json) -> list[Json]:
+    """A response as its stream's events: a delta for each word, each item, the response."""
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    made: list[Json] = [{"type": "response.created", "response": begun}]
+    for i, item in enumerate(whole["output"]):
+        place = {"item_id": item["id"], "output_index": i, "content_index": 0}
+        opened = {**item, "content": []} if item["type"] == "message" else item
+        made.append({"type": "response.output_item.added", "output_index": i, "item": opened})
+        for part in item.get("content", []):
+            empty = {**part, "text": ""}
+            made.append({"type": "response.content_part.added", **place, "part": empty})
+            made += (
+                {"type": "response.output_text.delta", **place, "delta": word, "logprobs": []}
+                for word in _words(part["text"])
+            )
+            made.append({"type": "response.content_part.done", **place, "part": part})
+        made.append({"type": "response.output_item.done", "output_index": i, "item": item})
+    return [*made, {"type": f"response.{whole['status']}", "response": whole}]
+
+
+def answered(text: str, asked: Json) -> Answer:
+    """`text` as a response, in the form that was asked for; its id differs with each request."""
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+    whole = response(text, id=f"resp_{digest}", model=asked.get("model", "m"))
+    if asked.get("stream"):
+        return Answer.stream(*typed(*steps(whole)))
+    return Answer.json(whole)
 
 
 def closed_port() -> int:
@@ -517,6 +590,14 @@ def _model(name: str) -> Json:
 def _words(text: str) -> Iterator[str]:
     for index, word in enumerate(text.split(" ")):
         yield f" {word}" if index else word
+
+
+def _last_input_text(given: Any) -> str:
+    if isinstance(given, str):
+        return given
+    contents = [item["content"] for item in given or [] if item.get("role") == "user"]
+    content = contents[-1] if contents else ""
+    return content if isinstance(content, str) else " ".join(part["text"] for part in content)
 
 
 def _last_user_text(messages: Any) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from gateway.chat.completion import Completion
+from gateway.chat.chat_completions import ChatCompletions
+from gateway.chat.dialect import Dialect
 from gateway.chat.wire import ChatRequest
 from gateway.documents.base import (
     Conflict,
@@ -137,12 +138,16 @@ class ResponseCache:
         except (Conflict, StoreUnavailable):
             return Looked(headers={"x-cache": "miss"})
 
-    def keeping(self, response: UpstreamResponse, place: Place | None) -> UpstreamResponse:
+    def keeping(
+        self, response: UpstreamResponse, place: Place | None, dialect: Dialect | None = None
+    ) -> UpstreamResponse:
         if place is None or response.status != 200:
             return response
+        spoken = dialect or ChatCompletions()
 
         async def keep(body: bytes, content_type: str) -> None:
-            await self._keep(place, body, content_type)
+            if _whole(body, content_type, spoken):
+                await self._keep(place, body, content_type)
 
         return Keeping(response, keep)
 
@@ -158,8 +163,6 @@ class ResponseCache:
         return Place(path, written[0].version)
 
     async def _keep(self, place: Place, body: bytes, content_type: str) -> None:
-        if not _whole(body, content_type):
-            return
         fields = {
             "schema": SCHEMA,
             "state": "kept",
@@ -192,11 +195,11 @@ def _key(caller: Identity, request: ChatRequest, about: str) -> str:
     return content_hash(caller.owner, "cache", body, (caller.subject, about))
 
 
-def _whole(body: bytes, content_type: str) -> bool:
+def _whole(body: bytes, content_type: str, dialect: Dialect) -> bool:
     if not content_type.startswith(EVENT_STREAM):
-        completion = Completion.parsed(body)
-        return completion is not None and completion.complete
-    completion, splitter = Completion(), EventSplitter()
+        told = dialect.whole(body)
+        return told is not None and told.complete
+    completion, splitter = dialect.begun(), EventSplitter()
     for event in splitter.feed(body):
         if event.data is not None:
             completion.add_chunk(event.data)

@@ -45,6 +45,8 @@ class Completion:
     usage: dict[str, Any] | None = None
     done: bool = False
     failed: bool = False
+    names: list[str] = field(default_factory=list)
+    """Ids by which the upstream finds again what it has kept of the answer."""
 
     @property
     def complete(self) -> bool:

@@ -46,7 +46,6 @@ from gateway.chat.wire import (
 )
 from gateway.memory.recall import Candidates, Recall, Scope
 from gateway.redaction.base import MARK
-from gateway.redaction.redactor import Redactor
 from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Question, Ranker, Ranking
 from gateway.retrieval.lexical import LexicalIndex
 from gateway.retrieval.selection import select
@@ -160,7 +159,7 @@ class Compressor:
         indexes = [index for index in indexes if index.chunks]
         with stage("compress"):
             ranking = await self._ranked(conversation, layout, indexes, query)
-            lines = self._selected(layout, ranking, conversation.redactor)
+            lines = self._selected(conversation, layout, ranking)
         prompt = self._prompt(
             conversation, layout, before, render(lines) if lines else "", ranking.seconds
         )
@@ -185,7 +184,7 @@ class Compressor:
         return tokens + max(0, elsewhere)
 
     def _layout(self, conversation: Conversation, items: Sequence[Item], before: int) -> Layout:
-        if before <= self.options.compress_above_tokens:
+        if before <= self.options.compress_above_tokens or conversation.unquoted:
             return Layout(items)
         head = conversation.loaded.head
         first_turn = 0
@@ -224,11 +223,11 @@ class Compressor:
         if not query:
             return Ranking((), "none; reason=no-question")
         owner, epoch = conversation.owner, conversation.loaded.owner.epoch
-        question = Question(query, indexes, owner, epoch, _InHand(layout, conversation.redactor))
+        question = Question(query, indexes, owner, epoch, _InHand(layout, conversation))
         return await timed(self._ranker, question)
 
-    def _selected(self, layout: Layout, ranking: Ranking, redactor: Redactor) -> list[Line]:
-        in_hand, scale = _InHand(layout, redactor), ranking.scale
+    def _selected(self, conversation: Conversation, layout: Layout, ranking: Ranking) -> list[Line]:
+        in_hand, scale = _InHand(layout, conversation), ranking.scale
         passages = (passage for one in ranking.scored for passage in one.chunk.passages)
         selected = select(
             ranking.scored,
@@ -315,12 +314,14 @@ class _InHand:
     What was stored redacted is compared with the prompt's words redacted.
     """
 
-    def __init__(self, layout: Layout, redactor: Redactor) -> None:
+    def __init__(self, layout: Layout, conversation: Conversation) -> None:
         self._ids = {item.id for item in layout.kept if item.id}
         self._texts = {text_of(item.message).strip() for item in layout.kept}
-        self._redactor = redactor
+        self._redactor, self._unquoted = conversation.redactor, conversation.unquoted
 
     def __call__(self, passage: Passage) -> bool:
+        if self._unquoted and passage.session == self._unquoted:
+            return True
         if passage.id in self._ids or passage.text.strip() in self._texts:
             return True
         return MARK in passage.text and passage.text.strip() in self._redacted

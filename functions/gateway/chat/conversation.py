@@ -1,7 +1,7 @@
 """The conversation at hand: a request beside what its session holds. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.chat.asking import in_context, leaning
 from gateway.chat.economics import Prices
@@ -11,6 +11,7 @@ from gateway.chat.threads import Spoken, aligned, hash_of
 from gateway.chat.wire import INSTRUCTIONS, ChatRequest, Message, message_of, text_of
 from gateway.memory.alignment import Alignment
 from gateway.memory.growth import Loaded
+from gateway.memory.heads import Head
 from gateway.memory.recall import chunks
 from gateway.memory.records import INSTANT_SECONDS, Record
 from gateway.redaction.redactor import Redactor
@@ -38,6 +39,8 @@ class Conversation:
     now: float = 0.0
     redactor: Redactor = field(default_factory=lambda: Redactor(enabled=False))
     prices: Prices | None = None
+    unquoted: str = ""
+    """The key of a session that nothing is quoted from."""
 
 
 def conversation_of(
@@ -59,6 +62,18 @@ def conversation_of(
     redactor = redactor or Redactor(enabled=False)
     return Conversation(
         owner, messages, tokens, fixed_tokens, said, ids, alignment, loaded, now, redactor, prices
+    )
+
+
+def held_elsewhere(conversation: Conversation) -> Conversation:
+    """As it is where the upstream goes on from the session by itself: nothing of that is sent or
+    quoted a second time. Its tokens count, for the upstream counts them."""
+    loaded = conversation.loaded
+    return replace(
+        conversation,
+        loaded=Loaded(loaded.owner, Head(session=loaded.head.session)),
+        fixed_tokens=conversation.fixed_tokens + loaded.head.tokens,
+        unquoted=loaded.head.key,
     )
 
 

@@ -13,6 +13,7 @@ from gateway.chat.claims import Claims, StoredAnswer
 from gateway.chat.completion import Completion
 from gateway.chat.economics import Prices
 from gateway.chat.estimates import Sizes
+from gateway.chat.names import Names
 from gateway.chat.receipt import money_of, receipt
 from gateway.chat.spending import spent
 from gateway.chat.turn import Turn
@@ -43,7 +44,9 @@ class Finisher:
         prices: Prices | None,
         answers_are_memories: bool,
         flags: Flags,
+        names: Names | None = None,
     ) -> None:
+        self._names = names
         self._log = log
         self._limiter = limiter
         self._claims = claims
@@ -83,6 +86,8 @@ class Finisher:
             await self._limiter.settle(
                 turn.reservation, self._tokens_used(turn, completion), spending
             )
+            if self._names and not interrupted:
+                await self._names.keep(*_named(turn, completion))
             if turn.claim and not interrupted:
                 await self._claims.keep(turn.claim, answer)
         if turn.claim and interrupted:
@@ -154,6 +159,8 @@ class Finisher:
         spending = await self._spent(turn, completion, answered=answer is not None)
         used = self._tokens_used(turn, completion)
         writes: list[Write] = [*self._limiter.settlement(turn.reservation, used, spending)]
+        if self._names and answer:
+            writes += self._names.kept(*_named(turn, completion))
         if turn.claim and answer:
             writes.append(self._claims.kept(turn.claim, answer))
         return writes
@@ -173,3 +180,10 @@ class Finisher:
         choices = completion.choices.values()
         reasoning = sum(self._tokenizer.count(choice.reasoning) for choice in choices)
         return reasoning + sum(count_message(one.message(), self._tokenizer) for one in choices)
+
+
+def _named(turn: Turn, completion: Completion) -> tuple[str, str, list[str], str]:
+    """What `Names` notes of an answer that the upstream has kept."""
+    names = completion.names if turn.request.stores else []
+    session = turn.loaded.head.session if turn.writes else ""
+    return turn.owner, turn.reservation.subject, names, session

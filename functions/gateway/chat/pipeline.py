@@ -8,15 +8,15 @@ from typing import Literal
 
 from gateway.accounts.flags import Flags
 from gateway.chat.caching import ResponseCache
+from gateway.chat.chat_completions import ChatCompletions
 from gateway.chat.claims import Claim, Claims, StoredAnswer
-from gateway.chat.completion import Completion
 from gateway.chat.compression import Compressor, Prompt, Status
-from gateway.chat.conversation import conversation_of
+from gateway.chat.conversation import conversation_of, held_elsewhere
+from gateway.chat.dialect import Dialect
 from gateway.chat.economics import Prices
 from gateway.chat.estimates import Sizes, bound_of
 from gateway.chat.finisher import Finisher
 from gateway.chat.models import KnownModel, Models, PriceList
-from gateway.chat.outgoing import body_of
 from gateway.chat.prefills import Prefills
 from gateway.chat.relay import Relay
 from gateway.chat.replies import (
@@ -59,6 +59,7 @@ class Call:
     idempotency_key: str | None = None
     forwarded: Mapping[str, str] = field(default_factory=dict)
     cached: bool | None = None
+    dialect: Dialect = field(default_factory=ChatCompletions)
     abandoned: Callable[[], Awaitable[bool]] | None = None
 
     @property
@@ -260,7 +261,9 @@ class Pipeline:
         if turn.cached.answer is not None:
             return turn.cached.answer
         response = await self._asked(turn, call)
-        return response if self._cache is None else self._cache.keeping(response, turn.cached.place)
+        if self._cache is None:
+            return response
+        return self._cache.keeping(response, turn.cached.place, call.dialect)
 
     async def _with_prompt(self, turn: Turn, call: Call, tokens: Sequence[int]) -> Turn:
         sent = self._compressor.as_sent(turn.request.payload, turn.request.messages, tokens)
@@ -282,6 +285,8 @@ class Pipeline:
             turn.redactor,
             turn.model.prices,
         )
+        if turn.request.chained:
+            conversation = held_elsewhere(conversation)
         prompt = await self._compressor.compress(conversation)
         if not turn.model.takes(prompt.tokens_after) and turn.model.takes(sent.tokens_after):
             prompt = replace(sent, status="miss", retriever="none; reason=context-length")
@@ -313,9 +318,10 @@ class Pipeline:
     def _outgoing(self, turn: Turn, call: Call) -> UpstreamRequest:
         headers, body = call.forwarded, turn.request.raw
         if call.mode != "off":  # the body is read as JSON, whatever the client called it
-            headers, body = {**headers, "content-type": "application/json"}, body_of(turn)
+            headers = {**headers, "content-type": "application/json"}
+            body = call.dialect.body(turn.request, turn.prompt)
         model = turn.request.model
-        return UpstreamRequest("POST", "chat/completions", headers, body, model, call.abandoned)
+        return UpstreamRequest("POST", call.dialect.path, headers, body, model, call.abandoned)
 
     async def _reply(self, turn: Turn, response: UpstreamResponse, call: Call) -> Reply:
         headers = {**passed_back(response.headers), **turn_headers(turn)}
@@ -326,6 +332,7 @@ class Pipeline:
                 turn,
                 response,
                 self._finisher,
+                call.dialect,
                 hide_usage=hide_usage,
                 headers=kept_for_replay(headers),
             )
@@ -334,12 +341,16 @@ class Pipeline:
         if response.status != 200:
             await self._finisher.give_up(turn)
             return refused(response.status, headers, body, as_it_is=call.mode == "off")
-        completion = Completion.parsed(body)
+        completion = call.dialect.whole(body)
         if completion is None and call.mode != "off":
             await self._finisher.give_up(turn)
-            raise UpstreamFailed("The upstream's answer is not a chat completion.")
+            raise UpstreamFailed(f"The upstream's answer is none of {call.dialect.path}.")
+        completion = completion or call.dialect.begun()
+        if completion.failed:
+            await self._finisher.give_up(turn, completion)
+            return Reply(200, headers, body)
         answer = StoredAnswer(200, kept_for_replay(headers), body)
-        await self._finisher.remember(turn, completion or Completion(), answer)
+        await self._finisher.remember(turn, completion, answer)
         return Reply(200, headers, body)
 
     async def _read(self, turn: Turn, response: UpstreamResponse) -> bytes:

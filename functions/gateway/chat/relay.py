@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from gateway.chat.claims import StoredAnswer
-from gateway.chat.completion import Completion
+from gateway.chat.dialect import Dialect
 from gateway.chat.finisher import Finisher
 from gateway.chat.turn import Turn
 from gateway.errors import GatewayError, UpstreamFailed
@@ -23,7 +23,6 @@ from gateway.upstream.sse import Event, EventSplitter, encode
 
 # A JSON string cannot hold these bytes unescaped, so they are the field wherever they stand.
 NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
-ANSWERING = ("content", "tool_calls", "reasoning_content", "reasoning", "refusal")
 KEPT_FOR_REPLAY_BYTES = 400 * 1024
 
 
@@ -39,6 +38,7 @@ class Relay:
         turn: Turn,
         response: UpstreamResponse,
         finisher: Finisher,
+        dialect: Dialect,
         *,
         hide_usage: bool,
         headers: Mapping[str, str],
@@ -49,7 +49,8 @@ class Relay:
         self._hide_usage = hide_usage
         self._headers = headers
         self._splitter = EventSplitter()
-        self._completion = Completion()
+        self._dialect = dialect
+        self._completion = dialect.begun()
         self._sent = bytearray()
         self._ending: asyncio.Task[None] | None = None
         self._begun = False
@@ -69,7 +70,7 @@ class Relay:
         except GatewayError as error:
             told = await self._told(error)
             if not self._faithful and told is not None:
-                yield encode(orjson.dumps(told.body()))
+                yield self._dialect.told(told, self._completion)
             raise StreamCut from error
         finally:
             await self._response.close()
@@ -93,7 +94,7 @@ class Relay:
         if event.data is None:
             return event.raw
         chunk = self._completion.add_chunk(event.data)
-        if not self._begun and chunk is not None and _says(chunk):
+        if not self._begun and chunk is not None and self._dialect.says(chunk):
             self._begun = True
             first_token()
         if self._completion.done and self._ending is None:
@@ -145,17 +146,6 @@ class Relay:
         if self._turn.claim and len(self._sent) <= KEPT_FOR_REPLAY_BYTES:
             self._sent += out
         return out
-
-
-def _says(chunk: Mapping[str, Any]) -> bool:
-    """Whether it brings anything of an answer: the first one often has but the role."""
-    choices = chunk.get("choices")
-    if not isinstance(choices, list):
-        return False
-    deltas = [one.get("delta") for one in choices if isinstance(one, dict)]
-    return any(
-        isinstance(delta, dict) and any(delta.get(name) for name in ANSWERING) for delta in deltas
-    )
 
 
 def _without_usage(event: Event, chunk: Any) -> bytes:

@@ -60,6 +60,16 @@ class ChatRequest:
         return None
 
     @property
+    def stores(self) -> bool:
+        """Whether the upstream keeps the answer where its id finds it again."""
+        return False
+
+    @property
+    def chained(self) -> bool:
+        """Whether the upstream itself goes on from an answer that it has kept."""
+        return False
+
+    @property
     def choices(self) -> int:
         n = self.payload.get("n")
         return n if isinstance(n, int) and n > 0 else 1
@@ -240,4 +250,6 @@ def count_message(message: Message, tokenizer: Tokenizer) -> int:
 def count_extras(payload: Mapping[str, Any], tokenizer: Tokenizer) -> int:
     """Tokens of what is sent beside the messages: tools and a response schema."""
     named = [payload[name] for name in ("tools", "functions", "response_format") if name in payload]
+    if isinstance(text := payload.get("text"), dict) and "format" in text:  # of `/v1/responses`
+        named.append(text["format"])
     return REPLY_PRIMING_TOKENS + sum(tokenizer.count(orjson.dumps(one).decode()) for one in named)

@@ -14,6 +14,7 @@ import orjson
 
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
 from gateway.upstream.base import UpstreamRequest, UpstreamResponse
+from gateway.upstream.preview_responses import Response, as_messages
 from gateway.upstream.sse import encode
 
 MODEL = {"id": "preview", "object": "model", "created": 0, "owned_by": "memory-ops"}
@@ -21,6 +22,7 @@ MOST_CHOICES = 128  # OpenAI's own bound on `n`
 QUOTED_CHARACTERS = 200
 TOKENS_PER_MESSAGE = 3  # https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken
 TOKENS_BEFORE_THE_ANSWER = 3
+EVENTS = (("content-type", "text/event-stream; charset=utf-8"),)
 
 Json = dict[str, Any]
 
@@ -55,7 +57,9 @@ class PreviewUpstream:
                 return _json({"object": "list", "data": [MODEL]})
             case "GET", "models", _:
                 return _model(name)
-            case (_, "chat", "completions") | (_, "models", _):
+            case "POST", "responses", "":
+                return self._respond(request.body)
+            case (_, "chat", "completions") | (_, "responses", "") | (_, "models", _):
                 raise MethodNotAllowed(f"Not allowed: {request.method} /v1/{request.path}.")
         raise NotFound(f"Invalid URL ({request.method} /v1/{request.path})", code="unknown_url")
 
@@ -80,8 +84,26 @@ class PreviewUpstream:
         if asked.get("stream") is not True:
             return _json(answer.whole())
         events = [*(orjson.dumps(chunk) for chunk in answer.chunks(_wants_usage(asked))), b"[DONE]"]
-        headers = {"content-type": "text/event-stream; charset=utf-8"}
-        return PreviewResponse(200, headers, [encode(event) for event in events])
+        return PreviewResponse(200, dict(EVENTS), [encode(event) for event in events])
+
+    def _respond(self, body: bytes) -> UpstreamResponse:
+        asked = _parsed(body)
+        sent = _read(as_messages(asked), self._memory_opening, self._count_tokens)
+        text = _report(sent)
+        answer = Response(
+            id=hashlib.sha256(body).hexdigest()[:24],
+            created=int(self._clock()),
+            model=_text(asked.get("model")) or "preview",
+            text=text,
+            asked=asked,
+            input_tokens=sum(line.tokens for line in sent)
+            + TOKENS_BEFORE_THE_ANSWER
+            + _tokens_of(asked.get("tools"), self._count_tokens),
+            output_tokens=self._count_tokens(text),
+        )
+        if asked.get("stream") is not True:
+            return _json(answer.whole())
+        return PreviewResponse(200, dict(EVENTS), [*answer.events()])
 
 
 @dataclass(slots=True)

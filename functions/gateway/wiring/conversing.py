@@ -11,13 +11,16 @@ from gateway.chat.compression import Compressor
 from gateway.chat.embedding import Embedding
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
+from gateway.chat.names import Names
 from gateway.chat.pipeline import Pipeline
 from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
 from gateway.memory.recall import Recall
+from gateway.responses.responding import Responding
 from gateway.routes.chat import chat_routes
 from gateway.routes.embeddings import embedding_routes
 from gateway.routes.models import ModelRoutes
+from gateway.routes.responding import responding_routes
 from gateway.wiring import options
 from gateway.wiring.parts import Parts
 
@@ -35,6 +38,7 @@ def conversing(parts: Parts) -> list[Route]:
     recall = Recall(parts.documents, parts.cache)
     compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
     claims, sizes = Claims(parts.documents, clock), Sizes()
+    names = Names(parts.documents, clock)
     finisher = Finisher(
         parts.log,
         parts.limiter,
@@ -46,6 +50,7 @@ def conversing(parts: Parts) -> list[Route]:
         chosen.prices,
         parts.upstream.answers_are_memories,
         parts.flags,
+        names,
     )
     pipeline = Pipeline(
         parts.limiter,
@@ -68,6 +73,9 @@ def conversing(parts: Parts) -> list[Route]:
     )
     return [
         *chat_routes(parts.door, pipeline, desk, settings.max_body_bytes),
+        *responding_routes(
+            parts.door, Responding(pipeline, names, parts.limiter), settings.max_body_bytes
+        ),
         *embedding_routes(
             parts.door,
             Embedding(parts.limiter, parts.upstream, parts.tokenizer, parts.models),
