@@ -320,7 +320,7 @@ async def test_a_forgetting_is_remembered_until_nobody_can_have_anything_left(ma
 async def test_so_many_owners_are_remembered_as_forgotten_and_no_more(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retriever.reading.engine.MOST_FORGOTTEN", 2)
+    monkeypatch.setattr("retriever.reading.forgotten.MOST_FORGOTTEN", 2)
     desk = make()
     for owner in (OWNERS[0], OWNERS[1], OWNERS[0], OWNERS[2]):
         await desk.engine.forget(forget(owner, epoch=1))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from retriever.errors import DeadlinePassed
-from retriever.reading.engine import HIGH_TIME
+from retriever.reading.errand import HIGH_TIME
 from support.embedders import Letters
 from support.engines import EMBEDDING, Bench, bench, rank_request, told
 
