@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.retrieval.base import FLOOR, Chunk, Scored
-from gateway.retrieval.lexical import BORROWED, K1, THIN, YOUNG, B, LexicalIndex, rank
+from gateway.retrieval.base import FLOOR, Chunk, Passage, Question, Scored
+from gateway.retrieval.lexical import (
+    BORROWED,
+    K1,
+    THIN,
+    YOUNG,
+    B,
+    LexicalIndex,
+    LexicalRanker,
+    rank,
+)
 from gateway.retrieval.terms import terms
 from retrieval.passages import chunk, monologue, passage
 
@@ -181,3 +190,26 @@ def test_a_message_that_another_index_holds_is_not_read_again(
     monkeypatch.setattr("gateway.retrieval.lexical.terms", counted)
     LexicalIndex(said, known)
     assert read == ["lake six"]
+
+
+async def test_places_are_counted_as_far_down_as_they_are_asked_for() -> None:
+    told = [passage(f"m{i}", "fir " * (1 + i) + "oak " * (9 - i), at=float(i)) for i in range(9)]
+    asked: list[str] = []
+
+    def in_hand(one: Passage) -> bool:
+        asked.append(one.id)
+        return one.id == "m7"
+
+    index = LexicalIndex([Chunk((one,)) for one in told])
+    ranking = await LexicalRanker().rank(Question("fir", [index], "o", in_hand=in_hand))
+    best = ranking.scored[0].chunk.passages[0].id
+    assert ranking.ranks[best] == {"lexical": 1}
+    assert len(asked) < len(told)
+    assert sorted(ranking.ranks) == [f"m{i}" for i in (0, 1, 2, 3, 4, 5, 6, 8)]
+    places = [
+        ranking.ranks[one.chunk.passages[0].id]
+        for one in ranking.scored
+        if one.chunk.passages[0].id != "m7"
+    ]
+    assert places == [{"lexical": place} for place in range(1, 9)]
+    assert "m7" not in ranking.ranks

@@ -33,7 +33,7 @@ def chosen(
         budget_tokens=budget,
         top_k=top_k,
         floor=floor,
-        exclude=exclude,
+        in_hand=lambda one: one.id in exclude,
         overhead_tokens=overhead,
     )
 

@@ -227,8 +227,7 @@ class Compressor:
         return await timed(self._ranker, question)
 
     def _selected(self, conversation: Conversation, layout: Layout, ranking: Ranking) -> list[Line]:
-        in_hand, scale = _InHand(layout, conversation), ranking.scale
-        passages = (passage for one in ranking.scored for passage in one.chunk.passages)
+        scale = ranking.scale
         selected = select(
             ranking.scored,
             budget_tokens=self.options.token_budget,
@@ -236,7 +235,7 @@ class Compressor:
             floor=scale.floor,
             relative=scale.relative,
             cost_power=scale.cost_power,
-            exclude={passage.id for passage in passages if in_hand(passage)},
+            in_hand=_InHand(layout, conversation),
             overhead_tokens=LINE_OVERHEAD_TOKENS,
         )
         ranks = ranking.ranks

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-if TYPE_CHECKING:  # the index is made of what stands here
+if TYPE_CHECKING:
+    from array import array
+
+    # The index is made of what stands here.
     from gateway.retrieval.lexical import LexicalIndex
 
 FLOOR = 0.08  # the best chunk's score below which nothing is relevant
@@ -17,6 +20,17 @@ COST_POWER = 0.25
 LINE_OVERHEAD_TOKENS = 36  # id, date, role and JSON around one quoted text; a test holds it
 
 Shortfall = Literal["degraded", "timeout"]
+
+
+@dataclass(slots=True)
+class Traits:
+    """What selection has found out about a message's text, for the next time it is met.
+
+    `shingles` are hashes, good in this process alone; `says` are the marks of its statements.
+    """
+
+    shingles: "array[int] | None" = None
+    says: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,7 @@ class Passage:
     tokens: int
     at: float
     dated: bool = True
+    traits: Traits = field(default_factory=Traits, init=False, compare=False, repr=False)
 
     @property
     def date(self) -> str:
@@ -76,7 +91,7 @@ class Scale:
     cost_power: float = COST_POWER
 
 
-def _nothing(_: Passage) -> bool:
+def nothing(_: Passage) -> bool:
     return False
 
 
@@ -92,7 +107,7 @@ class Question:
     indexes: Sequence["LexicalIndex"]
     owner: str
     epoch: int = 0
-    in_hand: Callable[[Passage], bool] = _nothing
+    in_hand: Callable[[Passage], bool] = nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """What has been chosen so far, known by its shingles so that nothing goes in twice. Pure."""
 
+from array import array
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
+from gateway.retrieval.base import Passage
 from gateway.retrieval.offers import Line, Offer
 from gateway.retrieval.terms import words
 
 SHINGLE_WORDS = 3
 NEAR = 0.9  # Jaccard similarity: one word changed among sixty
-
-Shingle = tuple[str, ...]
 
 
 class Basket:
@@ -17,8 +18,8 @@ class Basket:
         self._left = budget_tokens
         self._top_k = top_k
         self._chosen: dict[str, Line] = {}
-        self._shingles: dict[str, frozenset[Shingle]] = {}
-        self._holders: defaultdict[Shingle, set[str]] = defaultdict(set)
+        self._shingles: dict[str, array[int]] = {}
+        self._holders: defaultdict[int, set[str]] = defaultdict(set)
 
     @property
     def lines(self) -> list[Line]:
@@ -30,14 +31,20 @@ class Basket:
         cost = sum(line.cost for line in new)
         if cost > self._left:
             return
-        chunks = {line.chunk for line in self._chosen.values()} | {line.chunk for line in new}
-        if len(chunks) <= self._top_k:
+        if self._chunks_with(new) <= self._top_k:
             for line in new:
                 self._take(line)
 
+    def _chunks_with(self, new: Sequence[Line]) -> int:
+        """At most so many; counted only where lines are more than chunks may be."""
+        lines = len(self._chosen) + len(new)
+        if lines <= self._top_k:
+            return lines
+        return len({line.chunk for line in (*self._chosen.values(), *new)})
+
     def _take(self, line: Line) -> None:
         """A near-duplicate replaces what it repeats if it is later, else it stays out."""
-        its_shingles = shingles(line.passage.text)
+        its_shingles = shingles_of(line.passage)
         repeated = self._near(its_shingles)
         if not repeated:
             self._put(line, its_shingles)
@@ -45,7 +52,7 @@ class Basket:
             earlier = self._remove(repeated[0])
             self._put(replace(line, score=max(line.score, earlier.score)), its_shingles)
 
-    def _put(self, line: Line, its_shingles: frozenset[Shingle]) -> None:
+    def _put(self, line: Line, its_shingles: "array[int]") -> None:
         self._chosen[line.passage.id] = line
         self._shingles[line.passage.id] = its_shingles
         self._left -= line.cost
@@ -59,7 +66,7 @@ class Basket:
         self._left += line.cost
         return line
 
-    def _near(self, its_shingles: frozenset[Shingle]) -> list[str]:
+    def _near(self, its_shingles: "array[int]") -> list[str]:
         """Ids of the chosen messages whose shingles are nearly these."""
         shared = Counter(id for one in its_shingles for id in self._holders.get(one, ()))
         return [
@@ -69,8 +76,14 @@ class Basket:
         ]
 
 
-def shingles(text: str) -> frozenset[Shingle]:
-    """Runs of words; of a text without words, the text itself."""
+def shingles_of(passage: Passage) -> "array[int]":
+    """Of its text, found once: hashes of runs of words; of a text without words, of itself."""
+    if passage.traits.shingles is None:
+        passage.traits.shingles = array("q", _shingles(passage.text))
+    return passage.traits.shingles
+
+
+def _shingles(text: str) -> set[int]:
     found = words(text) or [" ".join(text.split())]
     last = max(1, len(found) - SHINGLE_WORDS + 1)
-    return frozenset(tuple(found[i : i + SHINGLE_WORDS]) for i in range(last))
+    return {hash(tuple(found[i : i + SHINGLE_WORDS])) for i in range(last)}

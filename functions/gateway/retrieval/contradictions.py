@@ -8,9 +8,10 @@ in one place. Others that only sound alike ("that is a good plan") mostly fail t
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from heapq import nlargest
 from itertools import combinations
+from operator import itemgetter, or_
 
 from gateway.retrieval.offers import Line, Offer
 from gateway.retrieval.terms import terms, words
@@ -21,6 +22,7 @@ MAX_CLAUSES = 8
 COMPARABLE = 0.5  # of the earlier one's score: what the later must have to be about the same
 VALUE_WORDS = 4
 FEWEST_WORDS = 3  # of a clause, and of those that two share
+NEGATED, PLAIN, CHANGED, ALONE = 1, 2, 4, 8  # what a message has: such a clause, or one only
 ALIKE, ALIKE_OF_LONGER = 0.75, 0.5  # shared content, as a part of the shorter and the longer clause
 
 
@@ -57,13 +59,16 @@ class _Clause:
         return frozenset(terms(" ".join(kept)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Statement:
     """A message, the offer that holds it, and what it says."""
 
     line: Line
     offer: int
-    clauses: tuple[_Clause, ...]
+
+    @cached_property
+    def clauses(self) -> tuple[_Clause, ...]:
+        return tuple(_clauses(self.line.passage.text))
 
 
 def later_first(offers: Sequence[Offer]) -> list[Offer]:
@@ -72,25 +77,53 @@ def later_first(offers: Sequence[Offer]) -> list[Offer]:
     Of equals the later goes first. Both go in if both fit.
     """
     lifted = list(offers)
-    for earlier, later in combinations(_statements(offers), 2):
+    statements = _statements(offers)
+    scores = [one.line.score for one in statements]
+    for i, j in _comparable(statements):
+        earlier, later, above, below = statements[i], statements[j], scores[i], scores[j]
         theirs, ours = lifted[earlier.offer], lifted[later.offer]
-        above, below = _score(theirs, earlier.line), _score(ours, later.line)
         behind = below < above or (below == above and ours.value < theirs.value)
         if behind and below >= COMPARABLE * above and _overrules(later, earlier):
             lifted[later.offer] = _lifted(ours, later.line, above, theirs.value)
+            scores[j] = above
     return lifted
 
 
 def _statements(offers: Sequence[Offer]) -> list[_Statement]:
     """Of the best messages, the earliest first."""
     held = [(line, i) for i, offer in enumerate(offers) for line in offer.lines if line.score > 0]
+    if len(held) > MOST_COMPARED:
+        least = nlargest(MOST_COMPARED, [line.score for line, _ in held])[-1]
+        held = [one for one in held if one[0].score >= least]
     best = nlargest(MOST_COMPARED, held, key=lambda one: (one[0].score, one[0].age))
     best.sort(key=lambda one: one[0].age)
-    return [_Statement(line, i, tuple(_clauses(line.passage.text))) for line, i in best]
+    return [_Statement(line, i) for line, i in best]
 
 
-def _score(offer: Offer, line: Line) -> float:
-    return next(one.score for one in offer.lines if one.position == line.position)
+def _comparable(statements: Sequence[_Statement]) -> Iterator[tuple[int, int]]:
+    """Pairs of one speaker's, by number, in which the later could overrule the earlier: what marks
+    them is known of each message alone."""
+    each = [(i, one.line.passage.role, _marks(one)) for i, one in enumerate(statements)]
+    for (i, speaker, theirs), (j, other, ours) in combinations(filter(itemgetter(2), each), 2):
+        told = ours & CHANGED or ours & theirs & ALONE or _opposed(ours, theirs)
+        if told and speaker == other:
+            yield i, j
+
+
+def _opposed(ours: int, theirs: int) -> bool:
+    return bool((ours & NEGATED and theirs & PLAIN) or (ours & PLAIN and theirs & NEGATED))
+
+
+def _marks(statement: _Statement) -> int:
+    """Found once for each message; none of one that says nothing which could be compared."""
+    traits = statement.line.passage.traits
+    if traits.says is None:
+        clauses = statement.clauses
+        marks = [NEGATED if one.negated else PLAIN for one in clauses]
+        marks += [CHANGED for one in clauses if one.changed]
+        marks += [ALONE] if len(clauses) == 1 else []
+        traits.says = reduce(or_, marks, 0)
+    return traits.says
 
 
 def _lifted(offer: Offer, line: Line, score: float, value: float) -> Offer:
@@ -114,8 +147,6 @@ def _clauses(text: str) -> Iterator[_Clause]:
 
 
 def _overrules(later: _Statement, earlier: _Statement) -> bool:
-    if later.line.passage.role != earlier.line.passage.role:
-        return False
     short = len(later.clauses) == len(earlier.clauses) == 1
     return any(
         _contradict(theirs, ours, short) for theirs in earlier.clauses for ours in later.clauses

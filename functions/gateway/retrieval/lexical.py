@@ -11,7 +11,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from sys import getsizeof, intern
 
@@ -192,7 +192,7 @@ class LexicalRanker:
 
     def ordered(self, question: Question, reason: str) -> Ranking:
         scored = rank(question.query, question.indexes)
-        ranks = _ranks(scored, question.in_hand)
+        ranks = Places(scored, question.in_hand)
         return Ranking(scored, f"lexical; reason={reason}", self._scale, ranks=ranks)
 
     async def prefill(self, owner: str, epoch: int, passages: Sequence[Passage]) -> None:
@@ -205,18 +205,57 @@ class LexicalRanker:
         return Standing(reachable=True, detail="shared words rank; no GPU tier is configured")
 
 
-def _ranks(
-    scored: Sequence[Scored], in_hand: Callable[[Passage], bool]
-) -> dict[str, dict[str, int]]:
-    """Each message's among those that score and are not in hand, 1 the best, the latest first."""
-    found = {
-        passage.id: (score, passage.at, one.place)
-        for one in scored
-        for passage, score in zip(one.chunk.passages, one.passage_scores, strict=True)
-        if score > 0 and not in_hand(passage)
-    }
-    order = sorted(found, key=lambda one: (found[one], one), reverse=True)
-    return {id: {"lexical": place} for place, id in enumerate(order, start=1)}
+class Places(Mapping[str, Mapping[str, int]]):
+    """Each message's among those that score and are not in hand, 1 the best, the latest first.
+
+    Counted as far down as they are asked for: a receipt tells of a few of the best.
+    """
+
+    def __init__(self, scored: Sequence[Scored], in_hand: Callable[[Passage], bool]) -> None:
+        """`scored` best first."""
+        self._found: dict[str, Mapping[str, int]] = {}
+        self._order = _best_first(scored, in_hand)
+        self._scoring = {
+            passage.id
+            for one in scored
+            for passage, score in zip(one.chunk.passages, one.passage_scores, strict=True)
+            if score > 0
+        }
+
+    def __getitem__(self, id: str) -> Mapping[str, int]:
+        while id in self._scoring and id not in self._found:
+            if not self._count():
+                break
+        return self._found[id]
+
+    def __iter__(self) -> Iterator[str]:
+        while self._count():
+            pass
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _count(self) -> bool:
+        """False where all are counted."""
+        if (id := next(self._order, None)) is None:
+            return False
+        self._found.setdefault(id, {"lexical": len(self._found) + 1})
+        return True
+
+
+def _best_first(scored: Sequence[Scored], in_hand: Callable[[Passage], bool]) -> Iterator[str]:
+    """Ids; a chunk's other messages may come behind those of chunks below it."""
+    waiting: list[tuple[float, float, int, int, str]] = []
+    for one in scored:
+        while waiting and -waiting[0][0] > one.score:
+            yield heapq.heappop(waiting)[-1]
+        each = zip(one.chunk.passages, one.passage_scores, strict=True)
+        for i, (passage, score) in enumerate(each):
+            if score > 0 and not in_hand(passage):
+                heapq.heappush(waiting, (-score, -passage.at, -one.place, -i, passage.id))
+    while waiting:
+        yield heapq.heappop(waiting)[-1]
 
 
 def _weights(query: str, indexes: Sequence[LexicalIndex], size: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What competes for the prompt: a chunk's messages, each alone where the chunk is big. Pure."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.retrieval.base import Passage, Scored
@@ -41,7 +41,7 @@ class Offer:
 
 
 def lines_of(
-    scored: Iterable[Scored], exclude: Collection[str], overhead: int
+    scored: Iterable[Scored], in_hand: Callable[[Passage], bool], overhead: int
 ) -> Iterator[list[Line]]:
     """Each chunk's messages that may go in."""
     for one in scored:
@@ -50,15 +50,22 @@ def lines_of(
         lines = [
             Line(it, score, key, i, it.tokens + overhead)
             for i, (it, score) in each
-            if it.id not in exclude
+            if not in_hand(it)
         ]
         if lines:
             yield lines
 
 
-def least_of(chunks: Sequence[Sequence[Line]], floor: float, relative: float) -> float:
-    """The score to reach: infinite when the best chunk is below the floor."""
-    best = max((line.score for lines in chunks for line in lines), default=0.0)
+def least_of(
+    scored: Iterable[Scored], in_hand: Callable[[Passage], bool], floor: float, relative: float
+) -> float:
+    """The score to reach: infinite when the best message that may go in is below the floor."""
+    best = 0.0
+    for one in scored:
+        if one.score > best:
+            each = zip(one.chunk.passages, one.passage_scores, strict=True)
+            better = (score for it, score in each if score > best and not in_hand(it))
+            best = max(better, default=best)
     return math.inf if best <= 0 or best < floor else relative * best
 
 

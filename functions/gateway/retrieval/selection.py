@@ -6,10 +6,10 @@ whole unless it would take an eighth of the budget; then its messages compete on
 is left goes to the questions of answers chosen without them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.retrieval.base import COST_POWER, FLOOR, RELATIVE, Passage, Scored
+from gateway.retrieval.base import COST_POWER, FLOOR, RELATIVE, Passage, Scored, nothing
 from gateway.retrieval.basket import Basket
 from gateway.retrieval.contradictions import later_first
 from gateway.retrieval.neighbours import questions
@@ -33,18 +33,19 @@ def select(
     floor: float = FLOOR,
     relative: float = RELATIVE,
     cost_power: float = COST_POWER,
-    exclude: Collection[str] = (),
+    in_hand: Callable[[Passage], bool] = nothing,
     overhead_tokens: int = 0,
 ) -> list[Selected]:
     """At most `top_k` chunks' messages within `budget_tokens`, in time order, none twice.
 
-    A message costs its tokens and `overhead_tokens`. Those whose ids are in `exclude` stay out and
-    lend their chunk no score. The order of `scored` does not matter; `floor`, `relative` and
+    A message costs its tokens and `overhead_tokens`. Those that `in_hand` holds true of stay out
+    and lend their chunk no score. The order of `scored` does not matter; `floor`, `relative` and
     `cost_power` are as in `Scale`.
     """
     basket = Basket(budget_tokens, top_k)
-    chunks = list(lines_of(scored, frozenset(exclude), overhead_tokens))
-    least = least_of(chunks, floor, relative)
+    least = least_of(scored, in_hand, floor, relative)
+    worthy = (one for one in scored if one.score >= least)
+    chunks = list(lines_of(worthy, in_hand, overhead_tokens))
     offered = later_first(list(offers(chunks, least, cost_power, budget_tokens)))
     for offer in sorted(offered, key=Offer.order):
         basket.take(offer)
