@@ -22,7 +22,7 @@ def conversation(**changes: Any) -> dict[str, Any]:
 def write_set(folder: Path, name: str, *lines: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.jsonl.gz"
-    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    path.write_bytes(gzip.compress("\n".join(lines, mtime=0).encode()))
     return path
 
 
@@ -78,7 +78,7 @@ def test_a_line_that_is_no_conversation_is_named(tmp_path: Path) -> None:
         read_sets(tmp_path, "train", [], noncommercial=False)
 
 
-@pytest.mark.parametrize("content", [b"plain text", gzip.compress(b"\xff\n")])
+@pytest.mark.parametrize("content", [b"plain text", gzip.compress(b"\xff\n", mtime=0)])
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = write_set(tmp_path / "train", "a")
     path.write_bytes(content)
