@@ -144,7 +144,7 @@ def test_no_pattern_looks_at_more_than_so_much_from_one_place() -> None:
 
 
 def _parsed(pattern: re.Pattern[str]) -> Any:
-    from re import _parser  # type: ignore[attr-defined]  # no public way to read a pattern
+    from re import _parser  # no public way to read a pattern
 
     return _parser.parse(pattern.pattern, pattern.flags)
 

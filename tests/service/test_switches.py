@@ -18,7 +18,7 @@ OPS = {"x-api-key": "sk-ops"}
 ADDRESS = "ada.lovelace@example.com"
 TOLD = f"Write to {ADDRESS}."
 KEPT = "Write to [REDACTED_EMAIL]."
-COLD = {"temperature": 0}
+COLD: dict[str, Any] = {"temperature": 0}
 
 
 @pytest.fixture(scope="module")
