@@ -5,7 +5,7 @@ Knows no settings and no implementation; `wiring` hands over what it is made of.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RateLimited
-from gateway.routes.later import Later
+from gateway.routes.later import every
 from gateway.routes.requests import request_id_of
 from gateway.routes.responses import json_response
 from gateway.routes.safeguards import Safeguards
@@ -227,17 +227,10 @@ def _allowed(request: Request) -> str:
     """All methods of a path (RFC 9110, 10.2.1); Starlette names those of the first route alone."""
     here = [
         route.methods or set()
-        for route in _all_routes(request.app)
+        for route in every(request.app.routes)
         if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE
     ]
     return ", ".join(sorted(set[str]().union(*here)))
-
-
-def _all_routes(app: Starlette) -> Iterator[BaseRoute]:
-    for route in app.routes:
-        yield route
-        if isinstance(route, Later):
-            yield from route.routes
 
 
 def _as_ours(error: HTTPException) -> GatewayError:

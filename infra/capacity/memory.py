@@ -21,9 +21,9 @@ class InstanceMemory:
     def recall(self, person: int, segments: int, turn: int) -> int:
         """How many documents the turn reads of the person's segments; they are cached then. The
         tail's index is made anew on each turn, as the gateway does."""
-        self._cache.put((str(person), str(turn), "tail"), self._tail, 0.0)
+        self._cache.put((f"{person}/tail", str(turn), ""), self._tail, 0.0)
         wanted = range(max(0, segments - MAX_READ), segments)
-        keys = [(str(person), str(number), "") for number in wanted]
+        keys = [(f"{person}/{number}", "1", "") for number in wanted]
         missing = [key for key in keys if self._cache.get(key, 0.0) is None]
         for key in missing:
             self._cache.put(key, self._segment, 0.0)

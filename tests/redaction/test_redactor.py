@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from random import Random
 from typing import Any
 
@@ -144,9 +145,8 @@ def test_no_pattern_looks_at_more_than_so_much_from_one_place() -> None:
 
 
 def _parsed(pattern: re.Pattern[str]) -> Any:
-    from re import _parser  # type: ignore[attr-defined]  # no public way to read a pattern
-
-    return _parser.parse(pattern.pattern, pattern.flags)
+    parser = import_module("re._parser")  # no public way to read a pattern
+    return parser.parse(pattern.pattern, pattern.flags)
 
 
 def _longest(parsed: Any) -> int:

@@ -8,6 +8,9 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from gateway.routes.openapi import served
+from gateway.settings import Settings
+from gateway.wiring.services import build
 from support import curl
 from support.chats import Json
 
@@ -31,6 +34,16 @@ def operations(document: Json) -> Iterator[tuple[str, Json]]:
     for path, methods in document["paths"].items():
         for operation in methods.values():
             yield path, operation
+
+
+def test_it_holds_every_route_that_the_service_has(document: Json) -> None:
+    """Those too that a cold start does not make."""
+    described = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    assert described == served(build(Settings(_env_file=None)).routes)
 
 
 def test_it_is_valid_and_needs_no_credential(document: Json) -> None:

@@ -18,7 +18,7 @@ OPS = {"x-api-key": "sk-ops"}
 ADDRESS = "ada.lovelace@example.com"
 TOLD = f"Write to {ADDRESS}."
 KEPT = "Write to [REDACTED_EMAIL]."
-COLD = {"temperature": 0}
+COLD: dict[str, Any] = {"temperature": 0}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,30 @@ def test_redaction_off_for_a_shared_workspace_leaves_its_members_own_memories_re
     for one, text in ((shared, TOLD), (ada, KEPT)):
         one.keeps(TOLD)
         assert one.told_texts("notes") == [text]
+
+
+def test_an_answer_out_of_the_cache_costs_a_request_and_nothing_else(
+    people: tuple[Person, Person], upstream: LoopbackUpstream
+) -> None:
+    cached, _ = people
+    switch(cached, "ENABLE_RESPONSE_CACHE", True)
+    told = []
+    for stream in (False, False, True, True):
+        answer = cached.ask(user("2 + 2?"), stream=stream, **COLD).raise_for_status()
+        receipt = cached.get(f"/v1/memory/receipts/{answer.headers['x-memory-receipt']}").json()
+        used = cached.get("/v1/usage?days=1").raise_for_status().json()
+        told.append((answer.headers["x-cache"], receipt["money_usd"], used))
+    assert [one[0] for one in told] == ["miss", "hit", "miss", "hit"]
+    for bought, kept in (told[:2], told[2:]):
+        assert bought[1]["after"] > 0
+        assert set(kept[1].values()) == {0}
+        assert kept[2]["limits"] == bought[2]["limits"]
+        before, after = bought[2]["totals"], kept[2]["totals"]
+        assert (after["tokens"], after["cost_usd"]) == (before["tokens"], before["cost_usd"])
+        assert (after["requests"], after["answers"]) == (
+            before["requests"] + 1,
+            before["answers"] + 1,
+        )
 
 
 def test_the_response_cache_is_switched_on_for_one(

@@ -118,7 +118,9 @@ class Finisher:
         end_completion(told, record.upstream_error or error)
 
     def _tokens_used(self, turn: Turn, completion: Completion) -> int:
-        """The upstream's own count, or ours where it gave none."""
+        """The upstream's own count, or ours where it gave none; nothing out of the cache."""
+        if not turn.bought:
+            return 0
         total = (completion.usage or {}).get("total_tokens")
         if isinstance(total, int) and total >= 0:
             return total

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.chat.completion import Completion
-from gateway.chat.economics import Billed, Forecast, Prices, compare, settled
+from gateway.chat.economics import NOTHING_SENT, Billed, Forecast, Prices, compare, settled
 from gateway.chat.turn import Turn
 
 
@@ -59,10 +59,12 @@ def money_of(
     """Dollars, net of the upstream's discount for cached tokens and of the ranking's cost.
 
     By the upstream's own count where it gave one. `after` holds the `retriever`'s part, where that
-    is known.
+    is known. All zero for an answer that was not bought.
     """
     if prices is None:
         return None
+    if not turn.bought:
+        completion_tokens = 0
     money = compare(prices, _billed(turn, completion))
     return {
         "before": round(money.before, 8),
@@ -74,6 +76,8 @@ def money_of(
 
 
 def _billed(turn: Turn, completion: Completion) -> Forecast:
+    if not turn.bought:
+        return NOTHING_SENT
     tokens = (completion.usage or {}).get("prompt_tokens")
     if not isinstance(tokens, int):
         return turn.prompt.forecast

@@ -36,3 +36,8 @@ class Turn:
     redactor: Redactor = field(default_factory=lambda: Redactor(enabled=False))
     cached: Looked = field(default_factory=Looked)
     model: KnownModel = field(default_factory=KnownModel)
+
+    @property
+    def bought(self) -> bool:
+        """False for an answer out of the response cache: the upstream was not asked."""
+        return self.cached.answer is None

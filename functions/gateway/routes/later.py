@@ -1,7 +1,7 @@
 """Routes that are made when somebody first asks for one: a cold start need not import them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound, Router
@@ -47,3 +47,11 @@ class Later(BaseRoute):
 
     def _router_of_all(self) -> Router:
         return Router(routes=self.made())
+
+
+def every(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Those made later too, once they are made; what was there before them comes twice then."""
+    for route in routes:
+        yield route
+        if isinstance(route, Later):
+            yield from route.routes

@@ -22,7 +22,7 @@ def conversation(**changes: Any) -> dict[str, Any]:
 def write_set(folder: Path, name: str, *lines: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.jsonl.gz"
-    path.write_bytes(gzip.compress("\n".join(lines, mtime=0).encode()))
+    path.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
     return path
 
 
