@@ -56,9 +56,7 @@ def test_so_is_one_of_the_responses_api(
     alice: Person, upstream: LoopbackUpstream, stream: bool
 ) -> None:
     body = {"model": "m", "input": "What is two and two?", "stream": stream, **COLD}
-    answers = [
-        alice.http.post("/v1/responses", json=body, headers=alice.headers) for _ in range(2)
-    ]
+    answers = [alice.http.post("/v1/responses", json=body, headers=alice.headers) for _ in range(2)]
     assert [one.headers["x-cache"] for one in answers] == ["miss", "hit"]
     assert answers[0].content == answers[1].content
     assert len(upstream.requests) == 1

@@ -16,7 +16,7 @@ from gateway.responses.items import CALLS, call_of, kind_of, spoken_by_model
 ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 TEXTS = ("response.output_text.delta", "response.refusal.delta")
 REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
-FAILED = ("failed", "cancelled")
+ANSWERED = (None, "completed", "incomplete")  # of upstreams that say nothing, too
 KEPT_BY_ID = ("reasoning",)
 
 
@@ -85,7 +85,7 @@ class ResponsesCompletion(Completion):
         if not isinstance(response, dict) or not isinstance(response.get("output"), list):
             return None
         completion = ResponsesCompletion()
-        failed = response.get("status") in FAILED or bool(response.get("error"))
+        failed = response.get("status") not in ANSWERED or bool(response.get("error"))
         completion._end(response, ENDINGS[2 if failed else 0])
         return completion
 
