@@ -118,7 +118,6 @@ def tries(ids: Ids) -> dict[Method, list[Try]]:
         ("POST", "/v1/responses"): [
             *(Try("", one.headers, {"model": "m", "input": ASKED}) for one in named),
             Try("", {}, {"model": "m", "input": ASKED}),
-            Try("", {"idempotency-key": KEY}, {"model": "m", "input": ASKED}),
             Try("", {}, {"model": "m", "input": resent["messages"]}),
         ],
         ("POST", "/v1/compress"): [

@@ -51,6 +51,17 @@ def test_the_same_request_is_answered_from_the_store(
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_so_is_one_of_the_responses_api(
+    alice: Person, upstream: LoopbackUpstream, stream: bool
+) -> None:
+    body = {"model": "m", "input": "What is two and two?", "stream": stream, **COLD}
+    answers = [alice.http.post("/v1/responses", json=body, headers=alice.headers) for _ in range(2)]
+    assert [one.headers["x-cache"] for one in answers] == ["miss", "hit"]
+    assert answers[0].content == answers[1].content
+    assert len(upstream.requests) == 1
+
+
 def test_an_answer_out_of_the_store_is_remembered_too(alice: Person) -> None:
     for _ in range(2):
         answer = alice.ask(ASKED, session="talk", **COLD).raise_for_status()

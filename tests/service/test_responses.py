@@ -248,6 +248,40 @@ def test_a_response_is_gone_on_from_where_the_upstream_keeps_it(
     assert [text for _, text in told(client, "chain")][2:] == [ASKED, f"echo: {ASKED}"]
 
 
+def test_a_tools_output_goes_on_from_its_response_byte_for_byte(
+    client: OpenAI, http: httpx.Client, upstream: LoopbackUpstream
+) -> None:
+    upstream.queue(Answer.json(response(id="resp_tool", output=[CALL])), path=PATH)
+    asked = respond(client, "loop", "Weather in Łódź?", tools=[WEATHER])
+    body = {"model": "m", "input": [OUTPUT], "previous_response_id": asked.id}
+    headers = {"authorization": f"Bearer {client.api_key}"}
+    answer = http.post(PATH, json=body, headers=headers)
+    assert answer.headers["x-session-id"] == "loop"
+    assert upstream.requests[-1].body == answer.request.content
+    assert [role for role, _ in told(client, "loop")] == ["user", "assistant", "tool", "assistant"]
+
+
+def test_a_long_resent_conversation_is_cut_and_its_items_stay_whole(
+    client: OpenAI, upstream: LoopbackUpstream
+) -> None:
+    items: list[Any] = []
+    for turn in range(12):
+        sealed = {**THOUGHT, "id": f"rs_{turn}", "encrypted_content": "c2VhbGVk"}
+        call = {**CALL, "call_id": f"call_{turn}"}
+        output = {**OUTPUT, "call_id": f"call_{turn}", "output": f"sunny {turn} " * 200}
+        items += [{"role": "user", "content": f"Weather {turn}?"}, sealed, call, output]
+        items.append({"role": "assistant", "content": f"Sunny, as on day {turn}."})
+    items.append({"role": "user", "content": "Thank you!"})
+    raw = client.responses.with_raw_response.create(model="m", input=items)
+    assert int(raw.headers["x-tokens-saved"]) > 0
+    sent = upstream.requests[-1].json["input"]
+    own = [item for item in sent if item in items]
+    assert own == items[items.index(own[0]) :]
+    assert len(own) % 5 == 1
+    assert len(own) < len(items)
+    assert [one["content"][: len(OPENING)] for one in sent if one not in items] in ([], [OPENING])
+
+
 @pytest.mark.parametrize("memory", ["on", "read", "off"])
 def test_a_response_is_its_readers_alone(
     service: Service,

@@ -5,17 +5,18 @@ completed, incomplete or failed, carries the whole response; until then the piec
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from gateway.chat.completion import Choice, Completion
-from gateway.responses.items import CALLS, kind_of, spoken_by_model
+from gateway.responses.items import CALLS, call_of, kind_of, spoken_by_model
 
 ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 TEXTS = ("response.output_text.delta", "response.refusal.delta")
 REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
+ANSWERED = (None, "completed", "incomplete")  # of upstreams that say nothing, too
 KEPT_BY_ID = ("reasoning",)
 
 
@@ -24,8 +25,6 @@ class ResponsesCompletion(Completion):
     """`sequence` is the number of the newest event."""
 
     sequence: int = -1
-    texts: list[str] = field(default_factory=list)
-    items: list[Mapping[str, Any]] = field(default_factory=list)
 
     def add_chunk(self, data: bytes) -> Mapping[str, Any] | None:
         """Take in the data of one event; returns it parsed, or None when it is no object."""
@@ -47,21 +46,17 @@ class ResponsesCompletion(Completion):
         elif kind in ENDINGS:
             self._end(response if isinstance(response, dict) else {}, kind)
         elif kind in TEXTS and isinstance(delta := event.get("delta"), str):
-            self.texts.append(delta)
-            self._told()
+            self._so_far().contents.append(delta)
         elif kind == "response.output_item.done":
             self._called(event.get("item"))
 
     def _called(self, item: Any) -> None:
-        if isinstance(item, dict) and kind_of(item) in CALLS and "call_id" in item:
-            self.items.append(item)
-            self._told()
+        """A call counts once it is whole."""
+        if isinstance(item, dict) and kind_of(item) in CALLS and _is_readable(item):
+            self._so_far().tool_calls.append(call_of(item))
 
-    def _told(self) -> None:
-        """What there is so far; a call counts once it is whole."""
-        choice = self.choices.setdefault(0, Choice())
-        choice.contents = self.texts
-        choice.tool_calls = spoken_by_model(self.items).get("tool_calls", [])
+    def _so_far(self) -> Choice:
+        return self.choices.setdefault(0, Choice())
 
     def _end(self, response: Mapping[str, Any], kind: str) -> None:
         self.done = True
@@ -90,7 +85,7 @@ class ResponsesCompletion(Completion):
         if not isinstance(response, dict) or not isinstance(response.get("output"), list):
             return None
         completion = ResponsesCompletion()
-        failed = response.get("status") in {"failed", "cancelled"} or bool(response.get("error"))
+        failed = response.get("status") not in ANSWERED or bool(response.get("error"))
         completion._end(response, ENDINGS[2 if failed else 0])
         return completion
 
@@ -106,8 +101,10 @@ def _is_readable(item: Mapping[str, Any]) -> bool:
     kind = kind_of(item)
     if kind in CALLS:
         return isinstance(item.get("call_id"), str)
-    parts = _list(item.get("content"))
-    return kind == "message" and all(isinstance(part, dict) for part in parts)
+    content = item.get("content")
+    parts = content if isinstance(content, list) else []
+    told = isinstance(content, str | list | None) and all(isinstance(one, dict) for one in parts)
+    return kind == "message" and told
 
 
 def _reason(response: Mapping[str, Any], choice: Choice) -> str:

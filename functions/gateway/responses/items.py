@@ -43,7 +43,7 @@ def kind_of(item: Item) -> str:
 
 
 def grouped(items: Sequence[Item]) -> list[Group]:
-    """All items in their order, each in one group; empty where none of them has words."""
+    """All items in their order, each in one group."""
     groups: list[Group] = []
     for run in _runs(items):
         if _says_something(run) or not groups:
@@ -51,7 +51,8 @@ def grouped(items: Sequence[Item]) -> list[Group]:
         else:
             groups[-1].items += run
     if len(groups) > 1 and not _says_something(groups[0].items):
-        groups[1].items[:0] = groups.pop(0).items
+        first, *groups = groups
+        groups[0].items[:0] = first.items
     return groups
 
 
@@ -59,9 +60,17 @@ def spoken_by_model(items: Sequence[Item]) -> dict[str, Any]:
     """The message that a run of the model's items stands for, as chat would have it."""
     said = [text_of(one) for one in items if kind_of(one) == "message"]
     message: dict[str, Any] = {"role": "assistant", "content": "".join(said) or None}
-    if calls := [_call(one) for one in items if kind_of(one) in CALLS]:
+    if calls := [call_of(one) for one in items if kind_of(one) in CALLS]:
         message["tool_calls"] = calls
     return message
+
+
+def call_of(item: Item) -> dict[str, Any]:
+    """A model's call as chat has it."""
+    if kind_of(item) == "function_call":
+        function = _told(item, "name", "arguments")
+        return {"id": item["call_id"], "type": "function", "function": function}
+    return {"id": item["call_id"], "type": "custom", "custom": _told(item, "name", "input")}
 
 
 def items_of(messages: Sequence[Message]) -> Iterator[Item]:
@@ -85,7 +94,7 @@ def items_of(messages: Sequence[Message]) -> Iterator[Item]:
 def _runs(items: Sequence[Item]) -> Iterator[list[Item]]:
     run: list[Item] = []
     for item in items:
-        if run and not (_is_models(item) and all(map(_is_models, run))):
+        if run and not (_is_models(item) and _is_models(run[0])):
             yield run
             run = []
         run.append(item)
@@ -111,13 +120,6 @@ def _message(run: Sequence[Item]) -> Message:
     if kind in OUTPUTS:
         return {"role": "tool", "tool_call_id": item["call_id"], "content": item.get("output")}
     return {"role": "user", "content": [{**item, "type": kind}]}  # counted as a medium
-
-
-def _call(item: Item) -> dict[str, Any]:
-    if kind_of(item) == "function_call":
-        function = _told(item, "name", "arguments")
-        return {"id": item["call_id"], "type": "function", "function": function}
-    return {"id": item["call_id"], "type": "custom", "custom": _told(item, "name", "input")}
 
 
 def _called(message: Message) -> Iterator[dict[str, Any]]:
