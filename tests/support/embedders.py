@@ -1,6 +1,8 @@
 """An embedding that needs no model: a text is how often it has each letter."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -17,15 +19,34 @@ class Letters:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.asked: list[list[str]] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.seconds_a_text = 0.0
         self.clock = clock
+        self._open = threading.Event()
+        self._open.set()
+        self._entered = threading.Event()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The next call waits until the block ends."""
+        self._entered.clear()
+        self._open.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
+
+    def entered(self) -> bool:
+        """Whether a call has begun since it was held."""
+        return self._entered.is_set()
 
     @property
     def texts(self) -> list[str]:
         return [text for texts in self.asked for text in texts]
 
     def vectors(self, texts: Sequence[str]) -> Tensor:
+        self._entered.set()
+        assert self._open.wait(60)
         if self.error is not None:
             raise self.error
         self.asked.append(list(texts))

@@ -111,6 +111,7 @@ def bench(
     pass_rows: int = 64,
     model: Any = None,
     embedder: Embedder | None = None,
+    asked_share: float = 1.0,
 ) -> Bench:
     """Whoever makes one closes its engine."""
     clock = Clock()
@@ -122,6 +123,7 @@ def bench(
         window_tokens=window_tokens,
         pass_rows=pass_rows,
         embedder=embedder,
+        asked_share=asked_share,
     )
     facts = FACTS.model_copy(update={"embedding": EMBEDDING if embedder else None})
     engine = Engine(reader, facts, lambda: DeviceFigures(name="cpu"), clock, queue_length)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from gateway.retrieval.base import Chunk, Passage, Scale, Scored
 from gateway.retrieval.lexical import MOST_RANKED
+from gateway.retrieval.scores import Scores, added, lent, scaled, stretched
 
 LEXICAL, REMOTE, ALIKE = "lexical", "gpu", "embedding"
 LENT = 0.4  # as with shared words
@@ -23,7 +24,6 @@ FUSED = Scale(floor=0.0)
 BESIDE = Scale(floor=0.0, relative=0.5)  # a cosine of nothing alike is not nothing
 ALONE = Scale(floor=0.0)
 
-Scores = Mapping[str, float]
 NONE: Scores = {}
 
 
@@ -66,8 +66,7 @@ def fuse(
 
     Nothing is relevant unless the methods together say so.
     """
-    alone = weighing.weight is None
-    beside = NONE if alone or not weighing.alike else alike
+    beside = NONE if weighing.weight is None or not weighing.alike else alike
     passages = {
         one.id: (one.at, place)
         for place, chunk in enumerate(chunks)
@@ -77,24 +76,26 @@ def fuse(
     shared = {id: lexical[id] for id in passages if lexical.get(id, 0.0) > 0}
     attended = {id: remote[id] for id in passages if id in remote}
     likened = {id: beside[id] for id in passages if id in beside}
-    scale = ALONE if alone else BESIDE if likened else FUSED
+    scale = ALONE if weighing.weight is None else BESIDE if likened else FUSED
     if not _relevant(shared, attended, likened, weighing):
         return Fused((), scale, {})
-    if weighing.weight is None:
-        scores = _stretched(attended, weighing.remote_floor)
-    else:
-        part = len(attended) / len(likened) if likened else 1.0
-        scores = _added(
-            (_scaled(shared), 1.0),
-            (_scaled(_lent(_scaled(attended), chunks, weighing.lent)), weighing.weight * part),
-            (_scaled(_lent(_scaled(likened), chunks, weighing.lent)), weighing.alike),
-        )
     orders = {LEXICAL: shared, REMOTE: attended, ALIKE: likened}
-    ranked = {name: _ranked(scores, passages) for name, scores in orders.items()}
-    ranks = {
-        id: {name: order[id] for name, order in ranked.items() if id in order} for id in passages
-    }
-    return Fused(_scored(chunks, scores), scale, ranks)
+    scores = _together(chunks, shared, attended, likened, weighing)
+    return Fused(_scored(chunks, scores), scale, _ranks(orders, passages))
+
+
+def _together(
+    chunks: Sequence[Chunk], shared: Scores, attended: Scores, likened: Scores, weighing: Weighing
+) -> Scores:
+    """Each message's score from 0 to 1; a model that has read a part of the memory weighs that."""
+    if weighing.weight is None:
+        return stretched(attended, weighing.remote_floor)
+    part = len(attended) / len(likened) if likened else 1.0
+    return added(
+        (scaled(shared), 1.0),
+        (scaled(lent(scaled(attended), chunks, weighing.lent)), weighing.weight * part),
+        (scaled(lent(scaled(likened), chunks, weighing.lent)), weighing.alike),
+    )
 
 
 def _relevant(shared: Scores, attended: Scores, likened: Scores, weighing: Weighing) -> bool:
@@ -109,55 +110,16 @@ def _relevant(shared: Scores, attended: Scores, likened: Scores, weighing: Weigh
     return any(score >= floor for score, floor in (best if shared else others))
 
 
-def _ranked(scores: Scores, passages: Mapping[str, tuple[float, int]]) -> dict[str, int]:
-    """Each message's rank, 1 the best; of equal ones the latest first."""
-    order = sorted(scores, key=lambda one: (scores[one], *passages[one], one), reverse=True)
-    return {id: rank for rank, id in enumerate(order, start=1)}
-
-
-def _added(*weighed: tuple[Scores, float]) -> dict[str, float]:
-    summed: dict[str, float] = {}
-    for scores, weight in weighed:
-        for id, score in scores.items():
-            summed[id] = summed.get(id, 0.0) + weight * score
-    return _scaled(summed)
-
-
-def _scaled(scores: Scores) -> dict[str, float]:
-    """From 0, which all below it become, to 1, the best one."""
-    best = max(scores.values(), default=0.0)
-    return {id: score / best if score > 0 else 0.0 for id, score in scores.items()}
-
-
-def _lent(scores: Scores, chunks: Sequence[Chunk], share: float) -> dict[str, float]:
-    """Scores with what neighbours in their session lend: a model attends to an answer, or to the
-    question before it, and the evidence tends to be both."""
-    lent = dict(scores)
-    last: dict[str, str] = {}
-    told: set[str] = set()
-    for passage in (one for chunk in chunks for one in chunk.passages):
-        if passage.id in told:
-            continue
-        told.add(passage.id)
-        before = last.get(passage.session, "")
-        for one, other in ((before, passage.id), (passage.id, before)):
-            if one in scores:
-                lent[one] += share * scores.get(other, 0.0)
-        last[passage.session] = passage.id
-    return lent
-
-
-def _stretched(scores: Scores, floor: float) -> dict[str, float]:
-    """Scores from the floor to the best, stretched to 0 to 1.
-
-    From the lowest one where all lie above the floor or none does.
-    """
-    best, lowest = max(scores.values(), default=0.0), min(scores.values(), default=0.0)
-    base = max(lowest, floor) if floor < best else lowest
-    span = best / 2 - base / 2  # halves: two finite numbers may lie further apart than one can be
-    if span <= 0:
-        return {id: 1.0 for id, score in scores.items() if score >= best}
-    return {id: (score / 2 - base / 2) / span for id, score in scores.items() if score > base}
+def _ranks(
+    orders: Mapping[str, Scores], passages: Mapping[str, tuple[float, int]]
+) -> dict[str, dict[str, int]]:
+    """Of each message by each method that scored it, 1 the best; of equal ones the latest first."""
+    ranks: dict[str, dict[str, int]] = {id: {} for id in passages}
+    for name, scores in orders.items():
+        order = sorted(scores, key=lambda one: (scores[one], *passages[one], one), reverse=True)
+        for rank, id in enumerate(order, start=1):
+            ranks[id][name] = rank
+    return ranks
 
 
 def _scored(chunks: Sequence[Chunk], scores: Scores) -> list[Scored]:

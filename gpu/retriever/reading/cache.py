@@ -102,7 +102,8 @@ class WindowCache:
         """What has been idle too long, then the least recently used above the bound, when `coming`
         bytes are to have room too. What takes nothing yet, or is in use, would free nothing.
 
-        What is `awaited` gives its room back and is found all the same, to be read again."""
+        What is `awaited` gives its room back and is found all the same, to be read again. Where
+        what is in use needs it, vectors give theirs."""
         self.vectors.evict()
         oldest = self._clock() - self.idle_seconds
         size = self.bytes_kept + coming
@@ -116,6 +117,7 @@ class WindowCache:
                 if window not in awaited:
                     self.drop(window)
                 window.release()
+        self.vectors.evict(self.max_bytes - (size - self.vectors.bytes_kept))
 
     def forget(self, owner: str) -> int:
         """Drop what is kept of `owner`; how many windows."""

@@ -37,7 +37,9 @@ class Embedding:
             return False
         try:
             texts = likeness.step(self._embedder)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of the tokenizer's Rust is no Exception
             likeness.fail()
             logger.error("the embedding failed: %s", type(error).__name__)
         else:
@@ -47,7 +49,6 @@ class Embedding:
 
 
 def _next(jobs: Sequence[Job]) -> Likeness | None:
-    """The first job's that is not known yet; one that needs its queries alone goes before."""
+    """The one that misses least: its queries alone, or a turn, beside a memory that is new."""
     unknown = [job.likeness for job in jobs if job.likeness and not job.is_embedded]
-    quick = (one for one in unknown if one.waits_for_queries_alone)
-    return next(quick, unknown[0] if unknown else None)
+    return min(unknown, key=lambda one: one.missing_characters, default=None)

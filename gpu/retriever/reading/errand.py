@@ -72,7 +72,7 @@ class Errand:
         seconds = HIGH_TIME * request.deadline_milliseconds / 1000
         if not self.is_hurried and now < self.sent_at + seconds:
             return False
-        return job.is_scored or (job.likeness is not None and job.is_embedded)
+        return job.is_scored or (job.likeness is not None and job.likeness.is_whole)
 
     def gives_way_to(self, newer: "Errand") -> bool:
         """Whether reading goes on for the newer one of the same owner instead."""

@@ -6,6 +6,7 @@ so it goes over all that a request names: its windows, and what lies beyond thos
 
 from collections.abc import Iterable, Sequence
 from heapq import nlargest
+from itertools import islice
 from math import ceil
 from typing import Protocol
 
@@ -32,20 +33,27 @@ class Likeness:
     ) -> None:
         self._keys: list[Key] = [(owner, epoch, digest) for digest in digests(texts)]
         self._vectors: dict[Key, Tensor] = {}
-        self._missing: dict[Key, str] = {}
+        self._missing: dict[Key, str] = {}  # the shortest first
         self._kept = kept
-        self._queries: Sequence[str] = queries
+        self._queries: Sequence[str] = [_ends(query) for query in queries]
         self._asked: Tensor | None = None  # (queries, width)
         self._failed = False
         self._look_up(texts)
 
     def _look_up(self, texts: Sequence[str]) -> None:
-        for key, text in zip(self._keys, texts, strict=True):
-            vector = self._kept.find(key)
-            if vector is None:
-                self._missing[key] = text
-            else:
-                self._vectors[key] = vector
+        every = dict(zip(self._keys, texts, strict=True))
+        self._missing = dict(sorted(every.items(), key=lambda item: len(item[1])))
+        for key in every:
+            self._is_kept(key)
+
+    def _is_kept(self, key: Key) -> bool:
+        """And no longer missing then."""
+        vector = self._kept.find(key)
+        if vector is None:
+            return False
+        self._vectors[key] = vector
+        del self._missing[key]
+        return True
 
     @property
     def is_known(self) -> bool:
@@ -54,12 +62,14 @@ class Likeness:
         return self._failed or (asked and not self._missing)
 
     @property
-    def missing_characters(self) -> int:
-        return counted(self._missing.values())
+    def is_whole(self) -> bool:
+        """Known, and not because it failed."""
+        return self.is_known and not self._failed
 
     @property
-    def waits_for_queries_alone(self) -> bool:
-        return not self._missing and not self.is_known
+    def missing_characters(self) -> int:
+        """Of texts; the queries' own are few."""
+        return counted(self._missing.values())
 
     def abandon(self) -> None:
         """Nobody asks any more; the texts are still made ready."""
@@ -70,14 +80,21 @@ class Likeness:
         self._failed = True
 
     def step(self, embedder: Embedder) -> list[str]:
-        """The queries, and some of the texts that are missing, the shortest first: those."""
-        if self._queries and self._asked is None:
-            self._asked = embedder.vectors(self._queries)
-        some = sorted(self._missing, key=lambda key: len(self._missing[key]))[:TEXTS_OF_A_PASS]
+        """The queries, and some of the texts that are missing, the shortest first: all that was
+        embedded. Raises ArithmeticError, and whatever the embedder does; nothing is kept then."""
+        queries = self._queries if self._asked is None else ()
+        if queries:
+            self._asked = _finite(embedder.vectors(queries))
+        some = self._next_missing()
         texts = [self._missing[key] for key in some]
         if some:
-            self._take(some, embedder.vectors(texts))
-        return texts
+            self._take(some, _finite(embedder.vectors(texts)))
+        return [*queries, *texts]
+
+    def _next_missing(self) -> list[Key]:
+        """What nobody has embedded meanwhile: two of an owner's requests name the same texts."""
+        missing = (key for key in list(self._missing) if not self._is_kept(key))
+        return list(islice(missing, TEXTS_OF_A_PASS))
 
     def _take(self, keys: Iterable[Key], vectors: Tensor) -> None:
         for key, vector in zip(keys, vectors, strict=True):
@@ -87,7 +104,7 @@ class Likeness:
 
     def scores(self) -> list[list[float]] | None:
         """Of all texts, for each query; None unless all are known."""
-        if self._failed or not self.is_known:
+        if not self.is_whole:
             return None
         if self._asked is None or not self._keys:
             return [[] for _ in self._queries]
@@ -100,6 +117,19 @@ def promising(windows: Sequence[Sequence[float]], share: float) -> frozenset[int
     promise = [sum(nlargest(BEST_FEW, cosines)) for cosines in windows]
     best = sorted(range(len(windows)), key=lambda i: (promise[i], i), reverse=True)
     return frozenset(best[: ceil(share * len(best))])
+
+
+def _ends(query: str) -> str:
+    """Of one that is too long its beginning and its end: a question stands at either."""
+    half = MOST_CHARACTERS // 2
+    return query if len(query) <= MOST_CHARACTERS else f"{query[:half]} {query[-half:]}"
+
+
+def _finite(vectors: Tensor) -> Tensor:
+    """Raises ArithmeticError: what is kept of it would be met again, and compare with nothing."""
+    if not bool(vectors.isfinite().all()):
+        raise ArithmeticError("a vector is not finite")
+    return vectors
 
 
 def counted(texts: Iterable[str]) -> int:

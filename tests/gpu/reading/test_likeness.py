@@ -1,8 +1,12 @@
 """Vectors beside keys and values: what is embedded, for whom, how often, and what it chooses."""
 
-import pytest
+from collections.abc import Sequence
 
-from retriever.reading.likeness import TEXTS_OF_A_PASS, promising
+import pytest
+import torch
+from torch import Tensor
+
+from retriever.reading.likeness import MOST_CHARACTERS, TEXTS_OF_A_PASS, promising
 from retriever.reading.vectors import OVERHEAD_BYTES, SHARE
 from retriever_contract.wire import Chunk
 from support.embedders import LETTERS, Letters
@@ -140,9 +144,80 @@ def test_many_texts_take_several_passes_and_one_that_needs_its_query_alone_goes_
     assert max(map(len, letters.asked)) == TEXTS_OF_A_PASS
 
 
-def test_an_embedding_that_fails_is_gone_without(here: Desk, letters: Letters) -> None:
+def test_a_new_turn_goes_before_a_memory_that_is_new(here: Desk, letters: Letters) -> None:
+    here.rank(TEXTS, "cat?")
+    many = [f"user: number {i}" for i in range(2 * TEXTS_OF_A_PASS)]
+    cold, warm = here.begin(many, "number?", owner="f" * 16), here.begin((*TEXTS, MORE), "dog?")
+    letters.asked.clear()
+    here.finish(cold, warm)
+    assert letters.asked[:2] == [["dog?"], [MORE]]
+
+
+def test_two_questions_at_once_embed_a_text_once(here: Desk, letters: Letters) -> None:
+    here.finish(here.begin(TEXTS, "cat?"), here.begin((*TEXTS, MORE), "dog?"))
+    assert sorted(letters.texts) == sorted([*TEXTS, MORE, "cat?", "dog?"])
+
+
+def test_of_a_query_that_is_too_long_both_ends_count(here: Desk, letters: Letters) -> None:
+    here.rank(TEXTS, f"of this: {'word ' * 700} where is the cat?")
+    (query,) = [text for text in letters.texts if "word" in text]
+    assert query.startswith("of this: ")
+    assert query.endswith(" where is the cat?")
+    assert len(query) <= MOST_CHARACTERS + 1
+
+
+def test_a_vector_that_is_no_number_is_gone_without_and_not_kept() -> None:
+    """As a type too narrow for the embedding gives it; the next question embeds it again."""
     expected = desk(tiny_model("llama", seed=3)).rank(TEXTS, "cat?")
-    letters.error = ArithmeticError("no")
+    sound, broken = Letters(), Broken()
+    here = desk(tiny_model("llama", seed=3), embedder=broken)
+    assert here.rank(TEXTS, "cat?") == expected
+    assert len(here.reader.cache.vectors) == 0
+    broken.heals(sound)
+    job = here.begin(TEXTS, "cat?")
+    here.finish(job)
+    assert sorted(sound.texts) == sorted([*TEXTS, "cat?"])
+    assert job.likeness is not None
+    assert job.likeness.is_whole
+
+
+class Broken:
+    """Not a number, until it heals."""
+
+    def __init__(self) -> None:
+        self._sound: Letters | None = None
+
+    def heals(self, sound: Letters) -> None:
+        self._sound = sound
+
+    def vectors(self, texts: Sequence[str]) -> Tensor:
+        if self._sound is not None:
+            return self._sound.vectors(texts)
+        return torch.full((len(texts), len(LETTERS)), float("nan"))
+
+
+def test_vectors_give_way_to_windows_that_are_read(letters: Letters) -> None:
+    """All that is kept stays within its bytes."""
+    narrow = desk(tiny_model("llama", seed=3))
+    size = narrow.reader.bytes_of(narrow.begin(TEXTS, "cat?"))
+    here = desk(tiny_model("llama", seed=3), embedder=letters, max_bytes=size)
+    many = [Chunk(id=f"{i}", text=f"user: {i}") for i in range(10)]
+    here.finish(here.reader.begin(OWNER, 0, [], ["cat?"], None, [many]))
+    assert here.reader.cache.bytes_kept == 10 * VECTOR_BYTES
+    here.rank(TEXTS, "cat?", owner="f" * 16)
+    assert here.reader.cache.bytes_kept <= size
+
+
+class Panic(BaseException):
+    """As Rust's reach Python: no Exception."""
+
+
+@pytest.mark.parametrize("error", [ArithmeticError("no"), Panic("no")])
+def test_an_embedding_that_fails_is_gone_without(
+    here: Desk, letters: Letters, error: BaseException
+) -> None:
+    expected = desk(tiny_model("llama", seed=3)).rank(TEXTS, "cat?")
+    letters.error = error
     job = here.begin(TEXTS, "cat?")
     here.finish(job)
     assert job.scores() == expected
