@@ -14,6 +14,7 @@ from typing import Literal
 from gateway.documents.base import Document, Documents
 from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head
+from gateway.memory.kept import Kept
 from gateway.memory.records import Record, owner_path
 from gateway.memory.segments import Segment, turns
 from gateway.memory.storage import read_segment, segment_path
@@ -98,9 +99,10 @@ def _place(key: tuple[str, ...]) -> tuple[str, str]:
 
 
 class Recall:
-    def __init__(self, documents: Documents, cache: IndexCache) -> None:
+    def __init__(self, documents: Documents, cache: IndexCache, kept: Kept | None = None) -> None:
         self._documents = documents
         self._cache = cache
+        self._kept = kept or Kept()
 
     async def candidates(
         self, owner: str, loaded: Loaded, query: str, scope: Scope, now: float
@@ -117,7 +119,7 @@ class Recall:
         found = await self._documents.get(*wanted, *heads) if wanted or heads else []
         read = dict(zip([*wanted, *heads], found, strict=True))
         indexes = [self._tail(head, root, now)]
-        indexes += [self._tail(Head.of(read[path], ""), root, now) for path in heads if read[path]]
+        indexes += [self._tail(self._kept.head(read[path], ""), root, now) for path in heads]
         indexes += [self._segment(path, filled[path], read.get(path), only, now) for path in chosen]
         skipped = len(filled) - len(chosen)
         return Candidates([index for index in indexes if index.chunks], skipped)

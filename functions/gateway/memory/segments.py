@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from math import floor
 from typing import Any
 
-import orjson
-
 from gateway.memory.records import Record, made_at_milliseconds
 from gateway.retrieval.sketch import Sketch
 from gateway.retrieval.terms import terms
@@ -56,7 +54,7 @@ class Filled:
 
 def size(record: Record) -> int:
     """Bytes of a record as stored: JSON, so that control characters count as they are escaped."""
-    return len(orjson.dumps(record.packed()))
+    return len(record.stored())
 
 
 def turns(records: Sequence[Record]) -> list[list[Record]]:

@@ -34,7 +34,7 @@ def conversing(parts: Parts) -> list[Route]:
     settings, clock, randomness = parts.settings, parts.clock, parts.randomness
     chosen = options.compression(settings)
     threads = Threads(parts.documents, parts.log, randomness)
-    recall = Recall(parts.documents, parts.cache)
+    recall = Recall(parts.documents, parts.cache, parts.log.kept)
     compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
     catalogue = Catalogue(parts.upstream, parts.documents, clock)
     claims, sizes = Claims(parts.documents, clock), Sizes()
