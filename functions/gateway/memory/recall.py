@@ -20,6 +20,7 @@ from gateway.memory.segments import Segment, turns
 from gateway.memory.storage import read_segment, segment_path
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
+from gateway.retrieval.recent import RecentIndex
 from gateway.retrieval.sketch import choose
 from gateway.retrieval.terms import terms
 
@@ -69,9 +70,15 @@ class IndexCache:
         self._entries.move_to_end(_place(key))
         return cached.index
 
-    def put(self, key: tuple[str, ...], records: Sequence[Record], now: float) -> LexicalIndex:
+    def put(
+        self,
+        key: tuple[str, ...],
+        records: Sequence[Record],
+        now: float,
+        make: type[LexicalIndex] = LexicalIndex,
+    ) -> LexicalIndex:
         before = self._entries.get(_place(key))
-        index = LexicalIndex(chunks(records, now), before.index.counts() if before else None)
+        index = make(chunks(records, now), before.index.counts() if before else None)
         ends = [record.expires_at or NEVER for record in records]
         good_until = min((end for end in ends if end > now), default=NEVER)
         weight = index.bytes + sum(len(record.content) for record in records)
@@ -144,7 +151,7 @@ class Recall:
         if head.version is None or not head.tail:
             return LexicalIndex([])
         key = tail_key(root, head)
-        return self._cache.get(key, now) or self._cache.put(key, head.tail, now)
+        return self._cache.get(key, now) or self._cache.put(key, head.tail, now, RecentIndex)
 
 
 def tail_key(root: str, head: Head) -> tuple[str, ...]:
