@@ -1,7 +1,9 @@
 """Packing: what leaves a tail, how it fills segments, and that nothing is lost on the way."""
 
+from dataclasses import replace
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from gateway.memory.segments import (
     turns,
     with_states,
 )
+from gateway.retrieval.terms import terms
 from support.memories import NOON, record
 
 roles = st.sampled_from(["user", "user", "assistant", "assistant", "tool"])
@@ -144,3 +147,27 @@ def test_states_change_only_where_named() -> None:
     changed = with_states([first, second], {second.id: "superseded"})
     assert changed is not None
     assert [one.state for one in changed] == ["active", "superseded"]
+
+
+def test_a_segment_that_grows_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    randomness, read = Random(3), list[str]()
+    held = [record(randomness, "user", f"lake {i}") for i in range(8)]
+    leaving = [record(randomness, "user", f"harbor {i}") for i in range(3)]
+    before = describe(0, 1, held).segment
+
+    def counted(text: str) -> list[str]:
+        read.append(text)
+        return terms(text)
+
+    monkeypatch.setattr("gateway.memory.segments.terms", counted)
+    (grown,) = fill(leaving, before, held)
+    assert read == [one.content for one in leaving]
+    assert grown == describe(0, 2, [*held, *leaving])
+
+
+def test_a_coarse_sketch_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    randomness = Random(3)
+    held, leaving = ([record(randomness, "user", text)] for text in ("lake", "harbor"))
+    segment = describe(0, 1, held).segment
+    coarse = replace(segment, sketch=segment.sketch.shrunk(64))
+    assert fill(leaving, coarse, held) == [describe(0, 2, [*held, *leaving])]

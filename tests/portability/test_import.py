@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import fields
 from random import Random
 from typing import Any
 
@@ -131,7 +132,7 @@ def recorded(scribe: Scribe, said: dict[str, Any]) -> Record:
     made = scribe.record(said["role"], said["content"], metadata=metadata)
     return Record(
         **{
-            **{name: getattr(made, name) for name in Record.__slots__},
+            **{one.name: getattr(made, one.name) for one in fields(Record) if one.init},
             **{name: said[name] for name in names},
             "at": said["at"],
         }

@@ -202,8 +202,8 @@ async def test_places_are_counted_as_far_down_as_they_are_asked_for() -> None:
 
     index = LexicalIndex([Chunk((one,)) for one in told])
     ranking = await LexicalRanker().rank(Question("fir", [index], "o", in_hand=in_hand))
-    best = ranking.scored[0].chunk.passages[0].id
-    assert ranking.ranks[best] == {"lexical": 1}
+    order = [id for id in ids(list(ranking.scored)) if id != "m7"]
+    assert ranking.ranks[order[0]] == {"lexical": 1}
     assert len(asked) < len(told)
     assert sorted(ranking.ranks) == [f"m{i}" for i in (0, 1, 2, 3, 4, 5, 6, 8)]
     places = [

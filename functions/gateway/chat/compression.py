@@ -36,6 +36,7 @@ from gateway.chat.prompt import (
     render,
     with_block,
 )
+from gateway.chat.quoting import count_block
 from gateway.chat.wire import (
     INSTRUCTIONS,
     REPLY_PRIMING_TOKENS,
@@ -161,7 +162,7 @@ class Compressor:
             ranking = await self._ranked(conversation, layout, indexes, query)
             lines = self._selected(conversation, layout, ranking)
         prompt = self._prompt(
-            conversation, layout, before, render(lines) if lines else "", ranking.seconds
+            conversation, layout, before, render(lines) if lines else "", ranking.seconds, lines
         )
         return replace(
             prompt,
@@ -248,9 +249,10 @@ class Compressor:
         before: int,
         block: str,
         seconds: float | None = 0.0,
+        lines: Sequence[Line] = (),
     ) -> Prompt:
         messages = with_block([item.message for item in layout.kept], block)
-        added = count_message({"role": "user", "content": block}, self._tokenizer) if block else 0
+        added = count_block(block, lines, self._tokenizer)
         after = conversation.fixed_tokens + layout.tokens + added
         prices = self._prices(conversation)
         instructions = sum(item.role in INSTRUCTIONS for item in layout.kept)

@@ -11,7 +11,7 @@ from gateway.documents.base import Documents
 from gateway.memory import fingerprints
 from gateway.memory.alignment import Alignment, align
 from gateway.memory.growth import Loaded
-from gateway.memory.heads import Head, Owner
+from gateway.memory.heads import Head
 from gateway.memory.log import MessageLog
 from gateway.memory.records import content_hash, owner_path, session_path
 
@@ -86,11 +86,11 @@ class Threads:
 
     async def _by_fingerprint(self, owner: str, fingerprint: str, said: Sequence[Spoken]) -> Loaded:
         found = await self._documents.get(owner_path(owner), fingerprints.path(owner, fingerprint))
-        state, names = Owner.of(found[0]).readable(), fingerprints.sessions(found[1])
+        state, names = self._log.kept.owner(found[0]).readable(), fingerprints.sessions(found[1])
         paths = [session_path(owner, name) for name in names]
         documents = await self._documents.get(*paths) if paths else []
         heads = [
-            Head.of(document, name)
+            self._log.kept.head(document, name)
             for name, document in zip(names, documents, strict=True)
             if document is not None
         ]

@@ -64,9 +64,7 @@ def align(
     first = max(0, len(request) - MAX_COMPARED)
     window = list(request[first:])
     active = [entry for entry in log if entry.active]
-    pairs = _match(window, active)
-    if len(window) == 1:
-        pairs = []  # a lone message is a new one, were it said before or not
+    pairs = _match(window, active) if len(window) > 1 else []  # alone, it is a new one: said or not
     if not pairs:
         return Alignment(new=list(range(len(request))))
     result = Alignment(matched={first + i: active[j].id for i, j in pairs})

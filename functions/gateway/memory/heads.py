@@ -131,7 +131,7 @@ class Head:
         state = {
             "requests": list(self.requests[-APPEND_KEYS:]),
             "log": [_line(entry) for entry in self.log[-LOG_ENTRIES:]],
-            "tail": [record.packed() for record in self.tail],
+            "tail": [orjson.Fragment(record.stored()) for record in self.tail],
             "block": dict(self.block),
             "usage": dict(self.usage),
         }

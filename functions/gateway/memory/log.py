@@ -11,12 +11,14 @@ from random import Random
 
 from gateway.documents.base import (
     Conflict,
+    Create,
     Delete,
     Document,
     Documents,
     StoreUnavailable,
     Update,
     Write,
+    Written,
 )
 from gateway.documents.patience import Patience
 from gateway.errors import Contested, NotFound
@@ -24,6 +26,7 @@ from gateway.memory import fingerprints
 from gateway.memory import segments as packing
 from gateway.memory.growth import Addition, Compose, Loaded, grown
 from gateway.memory.heads import Head, Owner
+from gateway.memory.kept import Kept
 from gateway.memory.records import Record, State, owner_path, session_path
 from gateway.memory.segments import Filled, Segment
 from gateway.memory.storage import read_segment, saved, segment_path, segment_write
@@ -39,10 +42,11 @@ class MessageLog:
         self._clock = clock
         self._patience = Patience(randomness)
         self._turnstile = Turnstile()
+        self.kept = Kept()
 
     async def load(self, owner: str, session: str) -> Loaded:
         found = await self._documents.get(owner_path(owner), session_path(owner, session))
-        return Loaded(Owner.of(found[0]).readable(), Head.of(found[1], session))
+        return Loaded(self.kept.owner(found[0]).readable(), self.kept.head(found[1], session))
 
     async def append(
         self, owner: str, session: str, compose: Compose, loaded: Loaded | None = None
@@ -71,7 +75,8 @@ class MessageLog:
                     return loaded.head
                 head, writes = await self._plan(owner, loaded, addition)
                 try:
-                    await self._documents.commit(*writes, *addition.beside)
+                    written = await self._documents.commit(*writes, *addition.beside)
+                    self._keep(head, writes[-1], written[len(writes) - 1])
                     current().messages_created += head.messages - loaded.head.messages
                     return head
                 except Conflict:
@@ -149,9 +154,14 @@ class MessageLog:
                 return removed + len(loaded.head.tail)
             await tries.pause()
 
+    def _keep(self, head: Head, write: Write, written: Written) -> None:
+        if isinstance(write, Create | Update):
+            self.kept.wrote(write.path, head, write.fields, written.version)
+
     async def _plan(
         self, owner: str, loaded: Loaded, addition: Addition
     ) -> tuple[Head, list[Write]]:
+        """The head as it will be, and the writes; the head's own is the last of them."""
         head, state = grown(loaded, addition, self._clock()), loaded.owner
         leaving, tail = packing.overflow(head.tail)
         head = replace(head, tail=tail)

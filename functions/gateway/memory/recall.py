@@ -14,11 +14,13 @@ from typing import Literal
 from gateway.documents.base import Document, Documents
 from gateway.memory.growth import Loaded
 from gateway.memory.heads import Head
+from gateway.memory.kept import Kept
 from gateway.memory.records import Record, owner_path
 from gateway.memory.segments import Segment, turns
 from gateway.memory.storage import read_segment, segment_path
 from gateway.retrieval.base import Chunk, Passage
 from gateway.retrieval.lexical import LexicalIndex
+from gateway.retrieval.recent import RecentIndex
 from gateway.retrieval.sketch import choose
 from gateway.retrieval.terms import terms
 
@@ -68,9 +70,15 @@ class IndexCache:
         self._entries.move_to_end(_place(key))
         return cached.index
 
-    def put(self, key: tuple[str, ...], records: Sequence[Record], now: float) -> LexicalIndex:
+    def put(
+        self,
+        key: tuple[str, ...],
+        records: Sequence[Record],
+        now: float,
+        make: type[LexicalIndex] = LexicalIndex,
+    ) -> LexicalIndex:
         before = self._entries.get(_place(key))
-        index = LexicalIndex(chunks(records, now), before.index.counts() if before else None)
+        index = make(chunks(records, now), before.index.counts() if before else None)
         ends = [record.expires_at or NEVER for record in records]
         good_until = min((end for end in ends if end > now), default=NEVER)
         weight = index.bytes + sum(len(record.content) for record in records)
@@ -98,9 +106,10 @@ def _place(key: tuple[str, ...]) -> tuple[str, str]:
 
 
 class Recall:
-    def __init__(self, documents: Documents, cache: IndexCache) -> None:
+    def __init__(self, documents: Documents, cache: IndexCache, kept: Kept | None = None) -> None:
         self._documents = documents
         self._cache = cache
+        self._kept = kept or Kept()
 
     async def candidates(
         self, owner: str, loaded: Loaded, query: str, scope: Scope, now: float
@@ -117,7 +126,7 @@ class Recall:
         found = await self._documents.get(*wanted, *heads) if wanted or heads else []
         read = dict(zip([*wanted, *heads], found, strict=True))
         indexes = [self._tail(head, root, now)]
-        indexes += [self._tail(Head.of(read[path], ""), root, now) for path in heads if read[path]]
+        indexes += [self._tail(self._kept.head(read[path], ""), root, now) for path in heads]
         indexes += [self._segment(path, filled[path], read.get(path), only, now) for path in chosen]
         skipped = len(filled) - len(chosen)
         return Candidates([index for index in indexes if index.chunks], skipped)
@@ -142,7 +151,7 @@ class Recall:
         if head.version is None or not head.tail:
             return LexicalIndex([])
         key = tail_key(root, head)
-        return self._cache.get(key, now) or self._cache.put(key, head.tail, now)
+        return self._cache.get(key, now) or self._cache.put(key, head.tail, now, RecentIndex)
 
 
 def tail_key(root: str, head: Head) -> tuple[str, ...]:

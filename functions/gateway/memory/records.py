@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
+import orjson
+
 State = Literal["active", "alternative", "superseded", "forked"]
 
 ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"  # base32hex: ids sort by time
@@ -44,6 +46,13 @@ class Record:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     extras: Mapping[str, Any] = field(default_factory=dict)
     receipt: Mapping[str, Any] | None = None
+    text: bytes | None = field(default=None, init=False, compare=False, repr=False)
+
+    def stored(self) -> bytes:
+        """Packed, as JSON. Made once: a tail's messages are written again on every turn."""
+        if self.text is None:
+            object.__setattr__(self, "text", orjson.dumps(self.packed()))
+        return self.text or b""
 
     def packed(self) -> dict[str, Any]:
         """As JSON fields; what stands at its default is left out."""

@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from math import floor
 from typing import Any
 
-import orjson
-
 from gateway.memory.records import Record, made_at_milliseconds
-from gateway.retrieval.sketch import Sketch
+from gateway.retrieval.sketch import BYTES, Sketch
 from gateway.retrieval.terms import terms
 
 TAIL_TURNS = 24
@@ -56,7 +54,7 @@ class Filled:
 
 def size(record: Record) -> int:
     """Bytes of a record as stored: JSON, so that control characters count as they are escaped."""
-    return len(orjson.dumps(record.packed()))
+    return len(record.stored())
 
 
 def turns(records: Sequence[Record]) -> list[list[Record]]:
@@ -98,19 +96,33 @@ def fill(
     number = open_segment.number if open_segment else 0
     version = open_segment.version if open_segment else 0
     current, weight = list(held), sum(map(size, held))
+    sketched = open_segment.sketch if open_segment else None
+    known = len(current) if sketched and sketched.size == BYTES else 0
     filled: list[Filled] = []
     for piece in _pieces(leaving):
         added = sum(map(size, piece))
         if current and weight + added > SEGMENT_BYTES:
-            filled.append(describe(number, version + 1, current))
-            number, version, current, weight = number + 1, 0, [], 0
+            filled.append(_grown(number, version + 1, current, known, sketched))
+            number, version, current, weight, known = number + 1, 0, [], 0, 0
         current.extend(piece)
         weight += added
-    filled.append(describe(number, version + 1, current))
+    filled.append(_grown(number, version + 1, current, known, sketched))
     return [one for one in filled if one.records]
 
 
-def describe(number: int, version: int, records: Sequence[Record]) -> Filled:
+def _grown(
+    number: int, version: int, records: Sequence[Record], known: int, sketch: Sketch | None
+) -> Filled:
+    """As `describe`; the first `known` records are in `sketch`, and their terms not found again."""
+    if not known or sketch is None:
+        return describe(number, version, records)
+    joined = sketch.joined(Sketch.of(_terms(records[known:])))
+    return describe(number, version, records, joined)
+
+
+def describe(
+    number: int, version: int, records: Sequence[Record], sketch: Sketch | None = None
+) -> Filled:
     made = [made_at_milliseconds(id) or 0 for record in records for id in _ids(record)] or [0]
     sequences = [record.sequence for record in records] or [0]
     return Filled(
@@ -125,7 +137,7 @@ def describe(number: int, version: int, records: Sequence[Record]) -> Filled:
             made_from=min(made),
             made_to=max(made),
             oldest_at=floor(1000 * min((record.at for record in records), default=0.0)) / 1000,
-            sketch=Sketch.of(_terms(records)),
+            sketch=sketch or Sketch.of(_terms(records)),
         ),
         list(records),
     )

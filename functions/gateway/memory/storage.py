@@ -27,8 +27,11 @@ def read_segment(document: Document | None) -> list[Record]:
 
 
 def segment_write(root: str, filled: Filled) -> Write:
-    records = orjson.dumps([record.packed() for record in filled.records]).decode()
-    fields = {"schema": SCHEMA, "version": filled.segment.version, "records": records}
+    fields = {
+        "schema": SCHEMA,
+        "version": filled.segment.version,
+        "records": _text(filled.records),
+    }
     return Set(segment_path(root, filled.segment.number), fields)
 
 
@@ -43,8 +46,11 @@ def day_of_expiry(at: float) -> str:
 
 def archive_fields(records: Sequence[Record], now: float) -> dict[str, Any]:
     """Shaped as a segment, so that it is read back as one."""
-    packed = orjson.dumps([record.packed() for record in records]).decode()
-    return {"schema": SCHEMA, "archived_at": now, "records": packed}
+    return {"schema": SCHEMA, "archived_at": now, "records": _text(records)}
+
+
+def _text(records: Sequence[Record]) -> str:
+    return (b"[" + b",".join(record.stored() for record in records) + b"]").decode()
 
 
 def saved(path: str, fields: Mapping[str, Any], version: str | None) -> Write:

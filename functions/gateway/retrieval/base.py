@@ -26,11 +26,15 @@ Shortfall = Literal["degraded", "timeout"]
 class Traits:
     """What selection has found out about a message's text, for the next time it is met.
 
-    `shingles` are hashes, good in this process alone; `says` are the marks of its statements.
+    `shingles` are hashes, good in this process alone; `says` are the marks of its statements, and
+    `alone` the first word, the last and their number where it makes one only; `quoted` are the
+    tokens of the line that quotes it.
     """
 
     shingles: "array[int] | None" = None
     says: int | None = None
+    alone: tuple[str, str, int] | None = None
+    quoted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

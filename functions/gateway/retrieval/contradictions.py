@@ -13,6 +13,7 @@ from heapq import nlargest
 from itertools import combinations
 from operator import itemgetter, or_
 
+from gateway.retrieval.base import Passage
 from gateway.retrieval.offers import Line, Offer
 from gateway.retrieval.terms import terms, words
 
@@ -22,7 +23,7 @@ MAX_CLAUSES = 8
 COMPARABLE = 0.5  # of the earlier one's score: what the later must have to be about the same
 VALUE_WORDS = 4
 FEWEST_WORDS = 3  # of a clause, and of those that two share
-NEGATED, PLAIN, CHANGED, ALONE = 1, 2, 4, 8  # what a message has: such a clause, or one only
+NEGATED, PLAIN, CHANGED = 1, 2, 4  # marks of a message that has such a clause
 ALIKE, ALIKE_OF_LONGER = 0.75, 0.5  # shared content, as a part of the shorter and the longer clause
 
 
@@ -103,11 +104,19 @@ def _statements(offers: Sequence[Offer]) -> list[_Statement]:
 def _comparable(statements: Sequence[_Statement]) -> Iterator[tuple[int, int]]:
     """Pairs of one speaker's, by number, in which the later could overrule the earlier: what marks
     them is known of each message alone."""
-    each = [(i, one.line.passage.role, _marks(one)) for i, one in enumerate(statements)]
-    for (i, speaker, theirs), (j, other, ours) in combinations(filter(itemgetter(2), each), 2):
-        told = ours & CHANGED or ours & theirs & ALONE or _opposed(ours, theirs)
-        if told and speaker == other:
+    each = [(i, one.line.passage, _marks(one)) for i, one in enumerate(statements)]
+    for (i, before, theirs), (j, after, ours) in combinations(filter(itemgetter(2), each), 2):
+        told = ours & CHANGED or _opposed(ours, theirs)
+        if before.role == after.role and (told or _may_differ_in_one_place(before, after)):
             yield i, j
+
+
+def _may_differ_in_one_place(one: Passage, other: Passage) -> bool:
+    """False where neither their beginnings nor their ends are the same."""
+    if one.traits.alone is None or other.traits.alone is None:
+        return False
+    (first, last, count), (its_first, its_last, its_count) = one.traits.alone, other.traits.alone
+    return (first == its_first or last == its_last) and abs(count - its_count) <= VALUE_WORDS
 
 
 def _opposed(ours: int, theirs: int) -> bool:
@@ -121,8 +130,10 @@ def _marks(statement: _Statement) -> int:
         clauses = statement.clauses
         marks = [NEGATED if one.negated else PLAIN for one in clauses]
         marks += [CHANGED for one in clauses if one.changed]
-        marks += [ALONE] if len(clauses) == 1 else []
         traits.says = reduce(or_, marks, 0)
+        if len(clauses) == 1:
+            said = clauses[0].words
+            traits.alone = said[0], said[-1], len(said)
     return traits.says
 
 

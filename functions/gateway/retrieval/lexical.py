@@ -86,7 +86,7 @@ class LexicalIndex:
         numbers: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
         counts: defaultdict[str, bytearray] = defaultdict(bytearray)
         for number, passage in enumerate(passages):
-            length, found = known.get(passage) or _counted(passage.text)
+            length, found = known.get(passage) or counted(passage.text)
             self._lengths.append(length)
             for term, count in found.items():
                 numbers[term].append(number)
@@ -109,14 +109,19 @@ class LexicalIndex:
 
     def score(self, weights: Weights, average: float) -> dict[int, float]:
         """Messages, by number, that share a term with `weights` or stand beside one that does."""
+        return self._with_neighbours(self._own(weights, K1 * (1 - B), K1 * B / average))
+
+    def _own(self, weights: Weights, flat: float, slope: float) -> dict[int, float]:
+        """Without what neighbours lend; `slope` is by each of a message's terms."""
         own: defaultdict[int, float] = defaultdict(float)
-        lengths, numbers, counts = self._lengths, self._numbers, self._counts
-        flat, slope = K1 * (1 - B), K1 * B / average
+        norms = [flat + slope * length for length in self._lengths]
         for term, weight in weights.items():
-            for place in range(*self._span(term)):
-                number, count = numbers[place], counts[place]
-                own[number] += weight * count / (count + flat + slope * lengths[number])
-        return self._with_neighbours(own)
+            start, end = self._span(term)
+            for number, count in zip(
+                self._numbers[start:end], self._counts[start:end], strict=True
+            ):
+                own[number] += weight * count / (count + norms[number])
+        return own
 
     def best(self, scores: Mapping[int, float]) -> dict[int, float]:
         """The chunks, by number, each with the score of its best message."""
@@ -148,7 +153,7 @@ class LexicalIndex:
         return (self._ends[slot - 1] if slot else 0), self._ends[slot]
 
 
-def _counted(text: str) -> Counts:
+def counted(text: str) -> Counts:
     found = terms(text)
     return len(found), {term: min(n, MOST_COUNTED) for term, n in Counter(found).items()}
 

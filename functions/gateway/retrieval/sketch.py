@@ -47,6 +47,10 @@ class Sketch:
             raise ValueError(f"a sketch has a power of two of bytes up to {BYTES}, not {len(bits)}")
         return Sketch(bits)
 
+    def joined(self, other: "Sketch") -> "Sketch":
+        """Of what either was made of, where both are of one size."""
+        return Sketch(_either(self.bits, other.bits))
+
     def to_text(self) -> str:
         return base64.b64encode(self.bits).decode()
 

@@ -19,6 +19,7 @@ from gateway.memory.storage import read_segment, segment_path
 from gateway.memory.whereabouts import opened
 from gateway.retention.decisions import Uses, override_of, said_again
 from gateway.retrieval.lexical import LexicalIndex
+from gateway.retrieval.recent import RecentIndex
 from gateway.retrieval.sketch import choose
 from gateway.retrieval.terms import terms
 
@@ -177,7 +178,8 @@ class Library:
         key, facts = tail_key(root, head), Facts.of(head.tail)
         if not head.tail or bounds.only not in {"", head.key}:
             return Shelf(LexicalIndex([]), facts)
-        return Shelf(self._indexes.get(key, now) or self._indexes.put(key, head.tail, now), facts)
+        kept = self._indexes.get(key, now)
+        return Shelf(kept or self._indexes.put(key, head.tail, now, RecentIndex), facts)
 
     async def _page(
         self, root: str, page: Sequence[Segment], bounds: Bounds, now: float

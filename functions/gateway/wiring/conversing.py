@@ -35,7 +35,7 @@ def conversing(parts: Parts) -> list[Route]:
     settings, clock, randomness = parts.settings, parts.clock, parts.randomness
     chosen = options.compression(settings)
     threads = Threads(parts.documents, parts.log, randomness)
-    recall = Recall(parts.documents, parts.cache)
+    recall = Recall(parts.documents, parts.cache, parts.log.kept)
     compressor = Compressor(recall, parts.ranker, parts.tokenizer, chosen, clock)
     claims, sizes = Claims(parts.documents, clock), Sizes()
     names = Names(parts.documents, clock)
