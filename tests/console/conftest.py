@@ -16,11 +16,13 @@ from playwright.sync_api import Browser, sync_playwright
 from gateway.identity.development import DevelopmentIssuer
 from support.certificates import AUDIENCE, CertificateServer, SigningKey
 from support.chromium import ARGUMENTS, ChromiumMissing, executable
-from support.console import Console
+from support.console import Console, subject
+from support.past import live, month
 from support.service import Service, serving
 from support.upstream import LoopbackUpstream, echo
 
 UPSTREAM_KEY = "upstream-key"
+ADMINS = [f"Grace {number}" for number in range(1, 25)]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,7 @@ def settings(
         "GOOGLE_CLIENT_ID": AUDIENCE,
         "GOOGLE_CERTS_URL": certificates.url,
         "DEVELOPMENT_KEY_FILE": str(folder / "issuer.pem"),
+        "RETENTION_SCHEDULE_SECONDS": "0",  # no cleanup but the one that a test asks for
         "PRICE_PROMPT_PER_MILLION": "2",
         "PRICE_COMPLETION_PER_MILLION": "8",
     }
@@ -87,8 +90,12 @@ def settings(
 
 @pytest.fixture(scope="session")
 def service(folder: Path, settings: dict[str, str]) -> Iterator[Service]:
-    """A local run: anybody may sign in under any name."""
-    with serving(folder, DEVELOPMENT_ISSUER="true", **settings) as running:
+    """A local run: anybody may sign in under any name. Its admins have used it for a month."""
+    subjects = [subject(name) for name in ADMINS]
+    past = {subject: month(number) for number, subject in enumerate(subjects)}
+    live(f"sqlite:///{folder / 'memory.db'}", time.time(), past)
+    told = {**settings, "ADMIN_SUBJECTS": ",".join(subjects)}
+    with serving(folder, DEVELOPMENT_ISSUER="true", **told) as running:
         yield running
 
 
@@ -106,15 +113,24 @@ def names() -> Iterator[str]:
     return (f"Ada {number}" for number in itertools.count(1))
 
 
+@pytest.fixture(scope="session")
+def admins() -> Iterator[str]:
+    return iter(ADMINS)
+
+
 @pytest.fixture
 def open_console(
-    browser: Browser, service: Service, upstream: LoopbackUpstream, names: Iterator[str]
+    browser: Browser,
+    service: Service,
+    upstream: LoopbackUpstream,
+    names: Iterator[str],
+    admins: Iterator[str],
 ) -> Iterator[Callable[..., Console]]:
-    """Opens the page, by default of the local run, in a fresh profile."""
+    """Opens the page, by default of the local run, in a fresh profile, for a person of its own."""
     opened: list[Console] = []
 
-    def open_(url: str = service.url, **options: object) -> Console:
-        opened.append(Console(browser, url, next(names), **options))
+    def open_(url: str = service.url, *, admin: bool = False, **options: object) -> Console:
+        opened.append(Console(browser, url, next(admins if admin else names), **options))
         return opened[-1]
 
     yield open_
@@ -126,3 +142,9 @@ def open_console(
 def console(open_console: Callable[..., Console]) -> Console:
     """Somebody signed in whose memory is empty."""
     return open_console().opened().signed_in()
+
+
+@pytest.fixture
+def admin(open_console: Callable[..., Console]) -> Console:
+    """An admin signed in, with a month behind."""
+    return open_console(admin=True).opened().signed_in()

@@ -72,6 +72,26 @@ def test_a_later_question_asked_again_supersedes_its_answer(
     assert [one["content"] for one in stored if not one["active"]] == ["Pears?"]
 
 
+def test_what_is_not_to_be_kept_is_told_and_asked_again_it_is_stored_once(
+    console: Console, upstream: LoopbackUpstream
+) -> None:
+    said = "Write to rex@example.com or ada@example.com about the dog."
+    for number in (1, 2):
+        console.says(said if number == 1 else f"Once more: {said}")
+        told = console.page.get_by_label("You").last
+        expect(told).to_contain_text("2 things were taken out before storing.")
+    asked = len(upstream.requests)
+    console.answer().get_by_role("button", name="Retry").click()
+    expect(console.page.get_by_label("Answer", exact=True)).to_have_count(2)
+    expect(console.answer()).to_have_attribute("aria-busy", "false")
+    assert len(upstream.requests) == asked + 1
+    assert said.encode() in upstream.requests[-1].body
+    (session,) = console.request("GET", "/v1/sessions")["data"]
+    stored = console.request("GET", f"/v1/sessions/{session['id']}/messages")["data"]
+    assert [one["role"] for one in stored if one["active"]] == ["user", "assistant"] * 2
+    assert not any("@example.com" in one["content"] for one in stored)
+
+
 def test_a_receipt_leads_to_where_it_was_said(console: Console) -> None:
     console.says(TOLD)
     console.begins_anew()

@@ -16,8 +16,8 @@ from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from support.chromium import ARGUMENTS, executable
-from support.console import Console
-from support.contracts import KeyRing, administered, key, usage
+from support.console import Console, subject
+from support.past import live, month
 from support.ports import free_port
 from support.service import FUNCTIONS, Service
 from support.upstream import Answer, LoopbackUpstream, Recorded, chunks, completion, echo, sse
@@ -27,6 +27,8 @@ COLOURS = 128
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 DAY_SECONDS = 86_400
+ADMINS = {theme: f"Ada {theme}" for theme in ("light", "dark", "phone")}
+OTHERS = ["google:110169484474386276334", "google:104398251117724910086", "key:house"]
 
 PAST = {
     "garden": (120, [
@@ -72,8 +74,13 @@ def answering(request: Recorded) -> Answer:
 def running() -> Iterator[str]:
     """A service as `make run` has it, with an upstream that says what the pictures show."""
     with tempfile.TemporaryDirectory() as folder, LoopbackUpstream(answering) as upstream:
+        people = [*map(subject, ADMINS.values()), *OTHERS]
+        past = {one: month(3 * number) for number, one in enumerate(people, 1)}
+        live(f"sqlite:///{folder}/memory.db", time.time(), past)
         service = Service(
             Path(folder),
+            ADMIN_SUBJECTS=",".join(map(subject, ADMINS.values())),
+            REQUESTS_PER_MINUTE="120",
             UPSTREAM_BASE=upstream.base_url,
             DEVELOPMENT_ISSUER="true",
             DEVELOPMENT_KEY_FILE=str(Path(folder) / "issuer.pem"),
@@ -137,28 +144,39 @@ def talked(console: Console) -> None:
     console.page.locator(".answer").last.scroll_into_view_if_needed()
 
 
+def allowed(console: Console) -> None:
+    """Limits, a hold, and keys: one in use, one not, one revoked."""
+    limits = {"tokens_per_minute": 20_000}
+    budgets = {"daily_tokens": 60_000, "daily_cost_usd": 0.25}
+    granted = {"limits": limits, "budgets": budgets}
+    console.request("PUT", f"/v1/admin/limits/{subject(console.name)}", granted)
+    for name, scopes in (
+        ("old phone", ["chat"]),
+        ("home assistant", ["chat"]),
+        ("laptop", ["chat", "memory:read"]),
+    ):
+        made = console.request("POST", "/v1/keys", {"name": name, "scopes": scopes})
+        if name == "laptop":
+            headers = {"authorization": f"Bearer {made['key']}"}
+            httpx.get(f"{console.url}/v1/models", headers=headers).raise_for_status()
+        if name == "old phone":
+            console.request("DELETE", f"/v1/keys/{made['id']}")
+
+
 def opened(browser: Browser, url: str, name: str, **options: object) -> Console:
-    console = Console(browser, url, name, **options)
-    console.answers("**/v1/usage*", usage())
-    ring = KeyRing(console)
-    ring.keys += [
-        {"key": "", **key(1, "laptop", last_used_at=1_795_260_000)},
-        {"key": "", **key(2, "home assistant", scopes=["chat"])},
-        {"key": "", **key(3, "old phone", revoked_at=1_795_100_000)},
-    ]  # fmt: skip
-    administered(console)
-    return console.opened()
+    return Console(browser, url, name, **options).opened()
 
 
 def wide(browser: Browser, url: str, theme: str) -> None:
-    console = opened(browser, url, f"Ada {theme}", viewport=WIDE, color_scheme=theme)
+    console = opened(browser, url, ADMINS[theme], viewport=WIDE, color_scheme=theme)
     shot(console, f"sign-in-{theme}")
     console.signed_in()
     lived(console)
+    allowed(console)
     talked(console)
     shot(console, f"chat-{theme}")
     views = ["memory/everything", "memory/facts", "memory/data", "usage/", "keys/"]
-    views += [f"admin/{part}" for part in ("people", "health")]
+    views += [f"admin/{part}" for part in ("people", "keys", "flags", "health", "audit")]
     for view in views:
         seen(console, view)
         shot(console, f"{view.strip('/').replace('/', '-')}-{theme}")
@@ -172,11 +190,12 @@ def wide(browser: Browser, url: str, theme: str) -> None:
 
 def narrow(browser: Browser, url: str) -> None:
     options = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
-    console = opened(browser, url, "Ada phone", **options).signed_in()
+    console = opened(browser, url, ADMINS["phone"], **options).signed_in()
     lived(console)
+    allowed(console)
     talked(console)
     shot(console, "chat-phone")
-    for view in ("memory/everything", "usage/"):
+    for view in ("memory/everything", "usage/", "admin/people"):
         seen(console, view)
         shot(console, f"{view.strip('/').replace('/', '-')}-phone")
     told(console)

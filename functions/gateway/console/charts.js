@@ -1,6 +1,6 @@
 // Bars by day, drawn by us: a picture for the eye, a table beside it for everybody.
 import { h, svg } from "./dom.js";
-import { compact, count } from "./format.js";
+import { compact, count, dayName, dayShort, plural } from "./format.js";
 
 const NARROW = "(max-width: 45rem)"; // text in a picture shrinks with it
 const HEIGHT = 180;
@@ -32,7 +32,7 @@ function column(one, x, width, height, series, say) {
     return svg("rect", { x: x + width * 0.14, y, width: Math.max(1, width * 0.72), height: tall, class: `series-${place}`, rx: 1.5 });
   });
   const words = series.map((name, place) => `${name} ${say(one.values[place])}`).join(", ");
-  return svg("g", {}, svg("title", {}, `${one.date}: ${words}`), parts);
+  return svg("g", {}, svg("title", {}, `${dayName(one.date)}: ${words}`), parts);
 }
 
 function line(whole, y, label) {
@@ -44,7 +44,7 @@ function labels(days, width, whole) {
   return days
     .map((one, place) => [one, place])
     .filter(([, place]) => (days.length - 1 - place) % every === 0)
-    .map(([one, place]) => svg("text", { class: "day", x: SIDE + (place + 0.5) * width, y: HEIGHT - 6, "text-anchor": place === days.length - 1 ? "end" : "middle" }, one.date.slice(5)));
+    .map(([one, place]) => svg("text", { class: "day", x: SIDE + (place + 0.5) * width, y: HEIGHT - 6, "text-anchor": place === days.length - 1 ? "end" : "middle" }, dayShort(one.date)));
 }
 
 function legend(series) {
@@ -64,7 +64,7 @@ function table(series, days, say) {
         "table",
         {},
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Day"), series.map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", {}, days.map((one) => h("tr", {}, h("th", { scope: "row" }, one.date), one.values.map((value) => h("td", {}, say(value)))))),
+        h("tbody", {}, days.map((one) => h("tr", {}, h("th", { scope: "row" }, dayName(one.date)), one.values.map((value) => h("td", {}, say(value)))))),
       ),
     ),
   );
@@ -72,7 +72,7 @@ function table(series, days, say) {
 
 function told(series, days, say) {
   const sums = series.map((name, place) => `${name} ${say(days.reduce((sum, one) => sum + one.values[place], 0))}`);
-  return `${days.length} days, ${sums.join(", ")}. The table below has each day.`;
+  return `${plural(days.length, "day")}, ${sums.join(", ")}. The table below has each day.`;
 }
 
 function rounded(value) {

@@ -1,5 +1,6 @@
 // What went wrong, and what to do next, in words for a person.
 import { h } from "./dom.js";
+import { ahead } from "./format.js";
 import { icon } from "./icons.js";
 
 export class Fault extends Error {
@@ -34,6 +35,17 @@ const BY_CODE = {
   role_insufficient: "Your role in this workspace does not allow this. Ask one of its owners.",
   base_moved: "Something it builds on has changed meanwhile. Drop it and ask for new proposals.",
   model_not_found: "Choose another model: this one is not offered any more.",
+  no_model: "Choose a model to answer first.",
+  context_length_exceeded: "Choose a model that reads more, begin a new conversation, or send less at once.",
+  message_too_large: "Send it in parts.",
+  already_running: "Another run is at it. Look again in a minute.",
+  admin_required: "This is for the admins of the service. Reload the page if you are one.",
+  too_many_keys: "Revoke keys that nobody needs; they count for a month more.",
+  memory_not_found: "Nothing was ever stored there, so there is nothing to hold.",
+  identity_not_found: "Take the id from the list of people.",
+  workspace_not_found: "Take the id from the list of workspaces.",
+  feature_disabled: "An admin can switch it on under Flags.",
+  limiter_unavailable: "What you have left cannot be counted just now. Try again shortly.",
 };
 
 const BY_STATUS = {
@@ -49,11 +61,18 @@ const BY_STATUS = {
 };
 
 export function advice(fault) {
+  if (fault.code === "insufficient_quota") return spent(fault);
   if (fault.status === 429) {
-    const wait = fault.retryAfter ? `in ${fault.retryAfter} s` : "in a moment";
+    const wait = fault.retryAfter ? ahead(fault.retryAfter) : "in a moment";
     return `That was more than your limit allows. Try again ${wait}; Usage shows what is left.`;
   }
   return BY_CODE[fault.code] ?? BY_STATUS[fault.status] ?? "Try again; if it stays, tell whoever runs this service.";
+}
+
+// A budget of this service's own says when it begins anew; the model provider's does not.
+function spent({ retryAfter }) {
+  if (!retryAfter) return "The model provider's quota is used up, not yours: choose another model, or tell whoever runs this service.";
+  return `It begins anew ${ahead(retryAfter)}. Your memory can be read and changed as always; Usage shows what is left, and whoever runs this service can allow more.`;
 }
 
 export function faultBox(fault, again) {

@@ -39,7 +39,7 @@ class Main {
     this.dialog = null;
     if (this.shell) return;
     try {
-      const [workspaces, me] = await Promise.all([this.api.all("/v1/workspaces"), this.me()]);
+      const [workspaces, me] = await Promise.all([this.api.all("/v1/workspaces"), this.api.get("/v1/me")]);
       this.shell = new Shell({ ...this, workspaces, me });
       fill(app, this.shell.element);
       this.shell.begin();
@@ -54,15 +54,6 @@ class Main {
       this.outside(fault.message);
     } else {
       fill(app, h("main", { id: "main", class: "waiting" }, faultBox(fault, () => this.enter())));
-    }
-  }
-
-  async me() {
-    try {
-      return await this.api.get("/v1/me");
-    } catch (fault) {
-      if (fault.status === 404) return { admin: false, scopes: [] };
-      throw fault;
     }
   }
 

@@ -3,6 +3,8 @@ import { fill, h } from "../dom.js";
 import { AuditLog } from "./admin/audit.js";
 import { Flags } from "./admin/flags.js";
 import { Health } from "./admin/health.js";
+import { Holds } from "./admin/holds.js";
+import { EverybodysKeys } from "./admin/keys.js";
 import { People } from "./admin/people.js";
 import { Retention } from "./admin/retention.js";
 import { Total } from "./admin/total.js";
@@ -10,8 +12,10 @@ import { Total } from "./admin/total.js";
 const PARTS = {
   people: ["People", People],
   usage: ["Usage", Total],
+  keys: ["Keys", EverybodysKeys],
   flags: ["Flags", Flags],
   retention: ["Retention", Retention],
+  holds: ["Holds", Holds],
   health: ["Health", Health],
   audit: ["Audit", AuditLog],
 };

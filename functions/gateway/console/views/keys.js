@@ -7,6 +7,7 @@ import { date } from "../format.js";
 import { icon } from "../icons.js";
 import { copying } from "../markdown.js";
 import { notice } from "../notice.js";
+import { limitWords } from "./limits.js";
 import { act, showing } from "./parts.js";
 
 const SCOPES = [
@@ -15,6 +16,8 @@ const SCOPES = [
   ["memory:write", "Change the memory", true],
   ["admin", "Administer this service", false],
 ];
+
+const WORDS = Object.fromEntries(SCOPES.map(([scope, words]) => [scope, words.toLowerCase()]));
 
 export const make = (shell) => new Keys(shell);
 
@@ -71,14 +74,13 @@ class Keys {
 
   row(one) {
     const path = `/v1/keys/${segment(one.id)}`;
-    const ended = Boolean(one.revoked_at) || past(one.expires_at);
-    const told = [`made ${stamp(one.created_at)}`, one.last_used_at ? `last used ${stamp(one.last_used_at)}` : "never used", one.expires_at ? `until ${stamp(one.expires_at)}` : null];
+    const { ended, head, told } = keyFacts(one);
     return h(
       "li.row",
       { class: ended ? "ended" : "", tabindex: "-1" },
-      h("p.row-head", {}, h("code", {}, `${one.prefix}…`), one.scopes.map((scope) => h("span.tag", {}, scope)), ended ? h("span.tag.pinned", {}, one.revoked_at ? "revoked" : "expired") : null),
+      head,
       h("h2", {}, one.name),
-      h("p.quiet", {}, told.filter(Boolean).join(" · ")),
+      h("p.quiet", {}, told),
       ended
         ? null
         : h(
@@ -109,10 +111,16 @@ function asked(form, name, until) {
   return given;
 }
 
-// Seconds or RFC 3339, as the service tells a time.
-function seconds(value) {
-  return typeof value === "number" ? value : Date.parse(value) / 1000;
+// What a row says of a key, here and among the admins' keys.
+export function keyFacts(one) {
+  const ended = one.revoked_at ? "revoked" : one.expires_at && one.expires_at * 1000 < Date.now() ? "expired" : null;
+  const told = [
+    one.workspace === "personal" ? null : `for ${one.workspace}`,
+    `made ${date(one.created_at)}`,
+    one.last_used_at ? `last used ${date(one.last_used_at)}` : "never used",
+    one.expires_at ? `until ${date(one.expires_at)}` : null,
+    ...limitWords({ ...one.limits, ...one.budgets }),
+  ];
+  const head = h("p.row-head", {}, h("code", {}, `${one.prefix}…`), one.scopes.map((scope) => h("span.tag", {}, WORDS[scope] ?? scope)), ended ? h("span.tag.pinned", {}, ended) : null);
+  return { ended, head, told: told.filter(Boolean).join(" · ") };
 }
-
-const stamp = (value) => date(seconds(value));
-const past = (value) => value !== null && value !== undefined && seconds(value) * 1000 < Date.now();

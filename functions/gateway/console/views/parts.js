@@ -5,7 +5,7 @@ import { busy, fill, h } from "../dom.js";
 import { faultBox } from "../faults.js";
 import { moment } from "../format.js";
 import { icon } from "../icons.js";
-import { notice } from "../notice.js";
+import { failed, notice } from "../notice.js";
 
 // `read(after)` resolves to a page of the API's; `row` makes an element of an entry. A page may
 // hold few entries of a large memory: pages are read until `enough` are there.
@@ -67,7 +67,7 @@ export async function doing(button, work) {
       if (said) notice(said);
       return said !== null;
     } catch (fault) {
-      notice(fault.message, "bad");
+      failed(fault);
       return false;
     }
   });

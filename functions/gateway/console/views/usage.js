@@ -1,11 +1,11 @@
 // What was sent, what was saved, and what is left of the limits.
 import { bars } from "../charts.js";
 import { field, h, select } from "../dom.js";
-import { compact, count, dollars, percent } from "../format.js";
+import { compact, count, dollars, percent, plural } from "../format.js";
 import { showing } from "./parts.js";
 
 const SPANS = [["7", "7 days"], ["30", "30 days"], ["90", "90 days"]];
-const LIMITS = [
+export const LIMITS = [
   ["requests_per_minute", "Requests a minute", count],
   ["tokens_per_minute", "Tokens a minute", count],
   ["daily_token_budget", "Tokens today", count],
@@ -37,13 +37,13 @@ export function usagePictures(usage, config) {
 function tiles(totals, config) {
   const share = totals.answers ? percent(totals.answers_with_memory / totals.answers) : "–";
   const cut = totals.tokens_before ? percent(totals.tokens_saved / totals.tokens_before) : "–";
-  const priced = config.prices_usd_per_million !== null && totals.cost_saved_usd !== null;
+  const priced = config.prices_usd_per_million !== null || totals.cost_saved_usd !== null;
   return h(
     "ul.tiles",
     { "aria-label": "Totals" },
     tile(compact(totals.tokens_saved), "tokens saved", `${cut} of what would have been sent`),
-    tile(priced ? dollars(totals.cost_saved_usd) : "–", "money saved", priced ? `${dollars(totals.cost_usd)} spent, at the price set here` : "no price is set here"),
-    tile(count(totals.requests), "requests", `${count(totals.answers)} answers`),
+    tile(priced ? dollars(totals.cost_saved_usd ?? 0) : "–", "saved in money", priced ? `${dollars(totals.cost_usd ?? 0)} spent, at the price set here` : "no price is set here"),
+    tile(count(totals.requests), totals.requests === 1 ? "request" : "requests", plural(totals.answers, "answer")),
     tile(share, "of answers with memory", `${count(totals.answers_with_memory)} of ${count(totals.answers)}`),
   );
 }

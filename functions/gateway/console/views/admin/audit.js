@@ -21,7 +21,6 @@ export class AuditLog {
 }
 
 function row(line) {
-  const detail = Object.entries(line.detail ?? {}).map(([name, value]) => `${name} ${value}`);
-  const at = typeof line.at === "number" ? line.at : Date.parse(line.at ?? line.created_at) / 1000;
-  return h("li.row", { tabindex: "-1" }, h("p.row-head", {}, h("time", {}, moment(at)), h("span.tag.kind", {}, line.act ?? line.action)), h("p", {}, h("code", {}, line.actor), line.target ? [" → ", h("code", {}, line.target)] : null), detail.length ? h("p.quiet", {}, detail.join(" · ")) : null);
+  const detail = Object.entries(line.detail).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${value}`);
+  return h("li.row", { tabindex: "-1" }, h("p.row-head", {}, h("time", {}, moment(line.at)), h("span.tag.kind", {}, line.act)), h("p", {}, h("code", {}, line.actor), " → ", h("code", {}, line.target)), detail.length ? h("p.quiet", {}, detail.join(" · ")) : null);
 }

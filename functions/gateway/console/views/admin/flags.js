@@ -1,17 +1,24 @@
 // What is switched on, for the whole service or one workspace. "As set" is what its settings say.
 import { segment } from "../../api.js";
-import { field, fill, h, select } from "../../dom.js";
-import { notice } from "../../notice.js";
+import { field, h, select } from "../../dom.js";
+import { failed, notice } from "../../notice.js";
 import { showing } from "../parts.js";
 
 const STATES = [["", "As set"], ["true", "On"], ["false", "Off"]];
+const MEANING = {
+  ENABLE_CONTEXT_MEMORY: "Off: nothing is stored, and nothing brought into a prompt.",
+  ENABLE_USAGE_ANALYTICS: "Off: nothing is counted beyond what the limits need.",
+  ENABLE_REDACTION: "Off: keys, addresses and numbers are stored as they were said.",
+  ENABLE_ORCHESTRATED_SEARCH: "Off: no model words a search.",
+  ENABLE_RESPONSE_CACHE: "On: an identical request is answered from the store.",
+};
 
 export class Flags {
   constructor(shell) {
     this.shell = shell;
     this.place = h("div");
-    this.workspace = h("input", { placeholder: "ws_… ; empty: the whole service" });
-    const form = h("form.bar", {}, field("Workspace", this.workspace), h("button", { type: "submit" }, "Show"));
+    this.workspace = h("input", { placeholder: "ws_… or a person's id", autocapitalize: "none", spellcheck: false });
+    const form = h("form.bar", {}, field("Workspace", this.workspace, "Empty: the whole service."), h("button", { type: "submit" }, "Show"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.enter();
@@ -28,25 +35,30 @@ export class Flags {
     return showing(this.place, async () => this.table(this.path, await this.shell.api.get(this.path)));
   }
 
-  table(path, { flags, effective = {} }) {
-    const names = Object.keys(flags).sort();
-    if (!names.length) return h("p.empty", {}, "There are no flags.");
-    return h("ul.rows", { "aria-label": "Flags" }, names.map((name) => this.row(path, name, flags[name], effective[name])));
+  // `flags` is what holds, `overrides` what was set in this place.
+  table(path, { flags, overrides }) {
+    return h("ul.rows", { "aria-label": "Flags" }, Object.keys(flags).sort().map((name) => this.row(path, name, overrides[name] ?? null, flags[name])));
   }
 
-  row(path, name, value, effective) {
+  row(path, name, value, holds) {
     const choice = select(STATES, value === null ? "" : String(value), { "aria-label": name });
+    const now = h("span.tag");
+    const tell = (on) => {
+      now.textContent = on ? "on" : "off";
+      now.classList.toggle("well", on);
+    };
+    tell(holds);
     choice.addEventListener("change", async () => {
       try {
-        await this.shell.api.put(path, { flags: { [name]: choice.value === "" ? null : choice.value === "true" } });
+        const told = await this.shell.api.put(path, { flags: { [name]: choice.value === "" ? null : choice.value === "true" } });
+        value = told.overrides[name] ?? null;
+        tell(told.flags[name]);
         notice("Set. Within a minute every instance knows.");
       } catch (fault) {
         choice.value = value === null ? "" : String(value);
-        notice(fault.message, "bad");
+        failed(fault);
       }
     });
-    const now = h("span");
-    if (effective !== undefined) fill(now, h("span.tag", {}, effective ? "on" : "off"));
-    return h("li.row.flag", {}, h("code", {}, name), now, choice);
+    return h("li.row.flag", {}, h("div", {}, h("code", {}, name), h("p.quiet", {}, MEANING[name] ?? "")), now, choice);
   }
 }

@@ -1,12 +1,14 @@
 // Who used the service on a day, how much, and what they may.
 import { query, segment } from "../../api.js";
-import { ask, confirm } from "../../dialog.js";
+import { ask } from "../../dialog.js";
 import { field, h } from "../../dom.js";
-import { compact, count, dollars, plural } from "../../format.js";
-import { act, Pages } from "../parts.js";
+import { compact, dollars, plural } from "../../format.js";
+import { BUDGETS, limitWords, PER_MINUTE } from "../limits.js";
+import { act, Pages, showing } from "../parts.js";
+import { usagePictures } from "../usage.js";
+import { lifted, placed } from "./holds.js";
 
-const PER_MINUTE = [["requests_per_minute", "Requests a minute"], ["tokens_per_minute", "Tokens a minute"]];
-const BUDGETS = [["daily_tokens", "Tokens a day"], ["monthly_tokens", "Tokens a month"], ["daily_cost_usd", "Dollars a day"], ["monthly_cost_usd", "Dollars a month"]];
+const DAYS = 30;
 
 export class People {
   constructor(shell) {
@@ -15,7 +17,7 @@ export class People {
     this.day.value = today();
     this.day.addEventListener("change", () => this.enter());
     this.pages = new Pages({
-      read: (after) => shell.api.get(`/v1/admin/identities${query({ day: this.day.value, after, limit: 50 })}`),
+      read: (after) => shell.api.get(`/v1/admin/identities${query({ day: this.day.value, after, limit: 100 })}`),
       row: (one) => this.row(one),
       empty: "Nobody was here on that day.",
       label: "People",
@@ -30,18 +32,28 @@ export class People {
   row(one) {
     const figures = [
       plural(one.requests, "request"),
-      `${compact(one.tokens ?? one.tokens_after)} tokens`,
-      one.tokens_saved === undefined ? null : `${compact(one.tokens_saved)} saved`,
-      one.cost_usd === undefined || one.cost_usd === null ? null : dollars(one.cost_usd),
+      `${compact(one.tokens)} tokens`,
+      `${compact(one.tokens_saved)} saved`,
+      one.cost_usd === null ? null : dollars(one.cost_usd),
     ].filter(Boolean);
+    const may = limitWords(one.limits);
+    const pictures = h("div");
     return h(
       "li.row",
       { tabindex: "-1" },
-      h("p.row-head", {}, one.legal_hold ? h("span.tag.pinned", {}, "legal hold") : null, limitTags(one.limits)),
-      h("h2", {}, h("code", {}, one.subject ?? one.id)),
-      h("p.quiet", {}, figures.join(" · ")),
-      h("p.row-foot", {}, act("Limits", "pencil", () => this.limit(one)), act(one.legal_hold ? "Lift the hold" : "Legal hold", "pin", () => this.hold(one))),
+      h("h2.subject", {}, h("code", {}, one.subject ?? one.id), one.legal_hold ? h("span.tag.pinned", {}, "legal hold") : null),
+      h("p", {}, figures.join(" · ")),
+      h("p.quiet", {}, may.length ? `may ${may.join(", ")}` : "no limits"),
+      h("p.row-foot", {}, act(`${DAYS} days`, "usage", (button) => this.unfold(button, pictures, one), { "aria-expanded": "false" }), act("Limits", "pencil", () => this.limit(one)), act(one.legal_hold ? "Lift the hold" : "Legal hold", "pin", () => this.hold(one))),
+      pictures,
     );
+  }
+
+  async unfold(button, place, one) {
+    const shown = button.getAttribute("aria-expanded") === "true";
+    button.setAttribute("aria-expanded", String(!shown));
+    if (shown) place.replaceChildren();
+    else await showing(place, async () => usagePictures(await this.shell.api.get(`/v1/admin/usage${query({ days: DAYS, identity: one.id })}`), this.shell.config));
   }
 
   async limit(one) {
@@ -49,33 +61,24 @@ export class People {
     const now = await this.shell.api.get(path);
     const inputs = [...PER_MINUTE, ...BUDGETS].map(([name, words]) => {
       const input = h("input", { type: "number", min: 0, step: name.endsWith("usd") ? "0.01" : "1", name, placeholder: "the service's" });
-      input.value = now.limits?.[name] ?? now.budgets?.[name] ?? "";
+      input.value = now.limits[name] ?? now.budgets[name] ?? "";
       return field(words, input);
     });
     const given = await ask(`Limits of ${one.subject ?? one.id}`, [h("p", {}, "Empty: as the service says for everybody. 0: none."), h("div.two", {}, inputs)], { action: "Set", answer: read });
     if (!given) return null;
-    const nothing = [...Object.values(given.limits), ...Object.values(given.budgets)].every((value) => value === null);
-    if (nothing) await this.shell.api.remove(path);
-    else await this.shell.api.put(path, given);
+    const said = ({ limits, budgets }) => [...Object.values(limits), ...Object.values(budgets)].some((value) => value !== null);
+    const nothing = !said(given);
+    if (!nothing) await this.shell.api.put(path, given);
+    else if (said(now)) await this.shell.api.remove(path);
     await this.enter();
     return nothing ? "As for everybody again." : "Set.";
   }
 
   async hold(one) {
-    const path = `/v1/admin/holds/${segment(one.id)}`;
-    const words = one.legal_hold ? "The cleanup and the person may delete again." : "Nothing of this memory can be deleted or changed until it is lifted.";
-    if (!(await confirm(one.legal_hold ? "Lift the legal hold?" : "Place a legal hold?", words, one.legal_hold ? "Lift it" : "Place it"))) return null;
-    if (one.legal_hold) await this.shell.api.remove(path);
-    else await this.shell.api.put(path);
+    if (!(await (one.legal_hold ? lifted : placed)(this.shell, one.id))) return null;
     await this.enter();
     return one.legal_hold ? "Lifted." : "Held.";
   }
-}
-
-function limitTags(limits) {
-  if (!limits) return null;
-  const flat = { ...limits, ...limits.limits, ...limits.budgets };
-  return [...PER_MINUTE, ...BUDGETS].filter(([name]) => typeof flat[name] === "number").map(([name, words]) => h("span.tag", {}, `${words.toLowerCase()}: ${flat[name] ? count(flat[name]) : "none"}`));
 }
 
 function read(form) {

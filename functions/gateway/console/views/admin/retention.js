@@ -2,8 +2,20 @@
 import { confirm } from "../../dialog.js";
 import { busy, fill, h } from "../../dom.js";
 import { faultBox } from "../../faults.js";
+import { count, duration, plural } from "../../format.js";
 import { icon } from "../../icons.js";
 import { announce } from "../../notice.js";
+
+const LINES = [
+  ["owners", "Memories seen to"],
+  ["archived", "Messages to the archive"],
+  ["expired", "Messages at their own end"],
+  ["deleted", "Documents deleted"],
+  ["skipped", "Memories with nothing to do"],
+  ["held", "Memories on hold"],
+  ["rolled_up", "Days of usage summed up"],
+  ["documents_read", "Documents read"],
+];
 
 export class Retention {
   constructor(shell) {
@@ -36,10 +48,17 @@ export class Retention {
 }
 
 function shown(report, dry) {
-  const lines = flat(report).filter(([name]) => name !== "object");
-  return h("section.receipt", { "aria-label": "Report" }, h("h2", {}, dry ? "What would happen" : "What happened"), h("dl.figures", {}, lines.map(([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, String(value ?? "–"))))));
+  const { failed, cursor } = report;
+  return h(
+    "section.receipt",
+    { "aria-label": "Report" },
+    h("h2", {}, dry ? "What would happen" : "What happened"),
+    figures([...LINES.map(([name, words]) => [words, count(report[name])]), ["Took", duration(report.seconds * 1000)]]),
+    failed.length ? h("p.note", { role: "alert" }, `${plural(failed.length, "memory", "memories")} could not be seen to; the next round tries again.`) : null,
+    cursor ? h("p.note", {}, dry ? "Its time was over before every memory was counted." : "There is more than one run has time for. Run it again: it goes on from here.") : null,
+  );
 }
 
-export function flat(value, prefix = "") {
-  return Object.entries(value).flatMap(([name, inner]) => (inner !== null && typeof inner === "object" && !Array.isArray(inner) ? flat(inner, `${prefix}${name} `) : [[`${prefix}${name}`, Array.isArray(inner) ? inner.length : inner]]));
+export function figures(lines) {
+  return h("dl.figures", {}, lines.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }

@@ -1,4 +1,5 @@
 // What everybody together used.
+import { bars } from "../../charts.js";
 import { field, h, select } from "../../dom.js";
 import { showing } from "../parts.js";
 import { usagePictures } from "../usage.js";
@@ -13,6 +14,19 @@ export class Total {
   }
 
   enter() {
-    return showing(this.place, async () => usagePictures(await this.shell.api.get(`/v1/admin/usage?days=${this.span.value}`), this.shell.config));
+    return showing(this.place, async () => {
+      const usage = await this.shell.api.get(`/v1/admin/usage?days=${this.span.value}`);
+      return [partial(usage.days), usagePictures(usage, this.shell.config), people(usage.days)];
+    });
   }
+}
+
+function people(days) {
+  if (!days.some((one) => one.identities)) return null;
+  return bars("People by day", ["people"], days.map((one) => ({ date: one.date, values: [one.identities ?? 0] })));
+}
+
+function partial(days) {
+  if (days.every((one) => one.complete)) return null;
+  return h("p.note", {}, "Some days had more people than one answer adds up. Once the cleanup has seen to such a day it is whole.");
 }

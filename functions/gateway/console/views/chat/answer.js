@@ -1,7 +1,7 @@
 // An answer, with what it cost, what it saved, and why it is as it is.
 import { busy, fill, h } from "../../dom.js";
 import { faultBox } from "../../faults.js";
-import { count, dollars, duration, moment } from "../../format.js";
+import { count, dollars, duration, moment, percent } from "../../format.js";
 import { icon } from "../../icons.js";
 import { copying, rendered } from "../../markdown.js";
 import { Why } from "./why.js";
@@ -49,7 +49,7 @@ export class Answer {
       dollars: whole("x-cost-saved-usd"),
       receipt: this.stored ? headers.get("x-memory-receipt") : null,
       status: headers.get("x-memory-status"),
-      retriever: headers.get("x-memory-retriever"),
+      warning: headers.get("x-budget-warning"),
     });
   }
 
@@ -58,6 +58,7 @@ export class Answer {
     this.draw();
     this.element.setAttribute("aria-busy", "false");
     this.tell();
+    if (this.facts.warning) this.body.append(warned(this.facts.warning));
   }
 
   done() {
@@ -146,6 +147,17 @@ export class Answer {
     button.addEventListener("click", () => this.conversation.again(this));
     return button;
   }
+}
+
+const BUDGETS = { daily_tokens: "today's tokens", monthly_tokens: "this month's tokens", daily_cost_usd: "today's money", monthly_cost_usd: "this month's money" };
+
+// `daily_tokens 85%, monthly_cost_usd 92%`
+function warned(header) {
+  const told = header.split(", ").map((one) => {
+    const [name, used] = one.split(" ");
+    return `${percent(parseInt(used, 10) / 100)} of ${BUDGETS[name] ?? name}`;
+  });
+  return h("p.remark", { role: "status" }, `You have used ${told.join(" and ")}. `, h("a", { href: "#/usage" }, "See what is left"), ".");
 }
 
 const money = (saved) => (saved > 0 ? `${dollars(saved)} saved` : `${dollars(-saved)} more`);

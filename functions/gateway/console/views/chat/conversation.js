@@ -175,14 +175,15 @@ export class Conversation extends EventTarget {
       this.answer(question, [{ role: "user", content: question.text }]);
       return;
     }
-    const told = [...stored.before, stored.turn[0]];
-    this.answer(question, told.map(({ role, content }) => ({ role, content })));
+    const told = stored.before.map(({ role, content }) => ({ role, content }));
+    this.answer(question, [...told, { role: "user", content: question.text }]);
   }
 
   async storedTurn(question) {
     const all = (await this.messages(this.session)).filter((one) => one.active);
     const last = all.findLastIndex((one) => one.role === "user");
-    if (last < 0 || all[last].content.trim() !== question.text.trim()) return null;
+    if (last < 0) return null;
+    if (!question.taken && all[last].content.trim() !== question.text.trim()) return null;
     return { before: all.slice(Math.max(0, last - RESENT), last), turn: all.slice(last) };
   }
 
@@ -194,19 +195,19 @@ export class Conversation extends EventTarget {
     this.dispatchEvent(new Event("busy"));
     this.toEnd();
     announce("Waiting for the answer.");
-    await this.stream(answer, messages);
+    await this.stream(question, answer, messages);
     this.stopper = null;
     this.dispatchEvent(new Event("busy"));
     this.told();
   }
 
-  async stream(answer, messages) {
+  async stream(question, answer, messages) {
     const stopper = this.stopper;
     const { model, mode } = this.options();
     try {
       const call = { model, mode, session: this.session, messages, signal: stopper.signal };
       for await (const event of streamed(this.shell.api, call)) {
-        if (event.headers) this.arrived(answer, event, mode);
+        if (event.headers) this.arrived(question, answer, event, mode);
         else answer.add(event.text, event.elapsed);
         this.follow();
       }
@@ -225,8 +226,10 @@ export class Conversation extends EventTarget {
     this.follow();
   }
 
-  arrived(answer, { headers }, mode) {
+  arrived(question, answer, { headers }, mode) {
     answer.head(headers, mode);
+    const taken = Number(headers.get("x-redactions"));
+    if (taken && answer.stored) question.redacted(taken);
     const id = headers.get("x-session-id");
     if (this.session === null && id && mode !== "off") {
       this.session = id;

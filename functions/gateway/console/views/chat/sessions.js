@@ -5,7 +5,7 @@ import { fill, h } from "../../dom.js";
 import { faultBox } from "../../faults.js";
 import { plural, when } from "../../format.js";
 import { icon } from "../../icons.js";
-import { announce, notice } from "../../notice.js";
+import { announce, failed, notice } from "../../notice.js";
 
 const TITLE_CHARACTERS = 80;
 const HITS = 30;
@@ -71,7 +71,7 @@ export class Sessions {
       this.draw();
       announce(this.note.textContent);
     } catch (fault) {
-      notice(fault.message, "bad");
+      failed(fault);
     }
   }
 
@@ -133,7 +133,7 @@ export class Sessions {
     try {
       notice(await work());
     } catch (fault) {
-      notice(fault.message, "bad");
+      failed(fault);
     }
     await this.load();
   }

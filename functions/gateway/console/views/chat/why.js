@@ -5,7 +5,7 @@ import { busy, fill, h } from "../../dom.js";
 import { faultBox } from "../../faults.js";
 import { count, date, dollars, duration, plural } from "../../format.js";
 import { icon } from "../../icons.js";
-import { notice } from "../../notice.js";
+import { failed, notice } from "../../notice.js";
 
 const SHOWN_AT_ONCE = 6;
 const WIDEST_REM = 5;
@@ -111,7 +111,7 @@ export class Why {
       button.querySelector("span").textContent = pin ? "Pinned" : "Pin";
       notice(pin ? "Pinned: it is kept for good." : "No longer pinned.");
     } catch (fault) {
-      notice(fault.message, "bad");
+      failed(fault);
     }
   }
 
@@ -122,7 +122,7 @@ export class Why {
       item.firstChild.focus();
       notice("Forgotten.");
     } catch (fault) {
-      notice(fault.message, "bad");
+      failed(fault);
     }
   }
 

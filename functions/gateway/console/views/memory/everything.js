@@ -3,7 +3,7 @@ import { query } from "../../api.js";
 import { ask } from "../../dialog.js";
 import { field, fill, h, select } from "../../dom.js";
 import { icon } from "../../icons.js";
-import { notice } from "../../notice.js";
+import { failed, notice } from "../../notice.js";
 import { messageRow, Pages } from "../parts.js";
 
 const KINDS = [["", "Any kind"], ["message", "Said in a chat"], ["note", "Note"], ["fact", "Fact"], ["summary", "Summary"]];
@@ -93,7 +93,7 @@ export class Everything {
       this.changed();
       await this.begin();
     } catch (fault) {
-      notice(fault.message, "bad");
+      failed(fault);
     }
   }
 }

@@ -4,7 +4,7 @@ import { ask } from "../../dialog.js";
 import { field, fill, h, select } from "../../dom.js";
 import { date, plural } from "../../format.js";
 import { icon } from "../../icons.js";
-import { notice } from "../../notice.js";
+import { failed } from "../../notice.js";
 import { Pages } from "../parts.js";
 import { Fact } from "./fact.js";
 
@@ -52,7 +52,7 @@ export class Facts {
       this.changed();
       location.hash = `#/memory/facts/${segment(made.id)}`;
     } catch (fault) {
-      notice(fault.message, "bad");
+      failed(fault);
     }
   }
 }
