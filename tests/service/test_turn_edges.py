@@ -38,6 +38,15 @@ def test_a_tool_call_nobody_answered_is_not_sent_again(
     assert not any("tool_calls" in one for one in sent(upstream))
 
 
+def test_an_error_that_calls_itself_an_answer_is_no_memory(
+    alice: Person, upstream: LoopbackUpstream
+) -> None:
+    upstream.queue(Answer.json({"error": {"message": "Overloaded."}, "choices": []}))
+    answer = alice.ask(user("Hello"), session="s")
+    assert answer.json()["error"]["message"] == "Overloaded."
+    assert alice.told_or_none("s") == []
+
+
 def test_a_tool_call_that_is_answered_now_goes_with_its_reply(
     alice: Person, upstream: LoopbackUpstream
 ) -> None:
