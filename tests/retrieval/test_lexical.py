@@ -170,7 +170,7 @@ def test_what_another_index_knew_changes_nothing(
     before: list[str], after: list[str], query: str
 ) -> None:
     said = alone(*before, *after)
-    known = LexicalIndex(said[: len(before)]).counts()
+    known = LexicalIndex(said[: len(before)])
     grown, anew = LexicalIndex(said, known), LexicalIndex(said)
     assert grown.counts() == anew.counts()
     assert rank(query, [grown]) == rank(query, [anew])
@@ -180,7 +180,7 @@ def test_a_message_that_another_index_holds_is_not_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = alone("lake one", "lake two", "lake six")
-    known = LexicalIndex(said[:2]).counts()
+    known = LexicalIndex(said[:2])
     read: list[str] = []
 
     def counted(text: str) -> list[str]:
@@ -190,6 +190,15 @@ def test_a_message_that_another_index_holds_is_not_read_again(
     monkeypatch.setattr("gateway.retrieval.lexical.terms", counted)
     LexicalIndex(said, known)
     assert read == ["lake six"]
+
+
+def test_a_segment_that_grows_keeps_what_it_knows_of_its_messages() -> None:
+    said = alone("lake one", "lake two", "lake six")
+    before = LexicalIndex(said[:2])
+    before.chunks[0].passages[0].traits.quoted = 7
+    grown = LexicalIndex(alone("lake one", "lake two", "lake six"), before)
+    assert grown.chunks[0].passages[0].traits.quoted == 7
+    assert [grown.holding(term) for term in ("lak", "six", "harbor")] == [3, 1, 0]
 
 
 async def test_places_are_counted_as_far_down_as_they_are_asked_for() -> None:

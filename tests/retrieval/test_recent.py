@@ -21,9 +21,10 @@ def test_it_ranks_as_postings_do(recent: list[str], older: list[str], query: str
     before, after = said[: len(older)], said[len(older) :]
     found = rank(query, [LexicalIndex(before), RecentIndex(after)])
     expected = rank(query, [LexicalIndex(before), LexicalIndex(after)])
-    assert [one.chunk for one in found] == [one.chunk for one in expected]
-    scores = [one.passage_scores for one in expected]
-    assert [one.passage_scores for one in found] == [pytest.approx(each) for each in scores]
+    scores = {one.place: one.passage_scores for one in expected}
+    assert {one.place: one.passage_scores for one in found} == {
+        place: pytest.approx(each) for place, each in scores.items()
+    }
     assert RecentIndex(after).counts() == LexicalIndex(after).counts()
 
 
@@ -37,6 +38,6 @@ def test_the_next_one_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) ->
         return terms(text)
 
     monkeypatch.setattr("gateway.retrieval.lexical.terms", counted)
-    after = RecentIndex(said[1:], before.counts())
+    after = RecentIndex(said[1:], before)
     assert read == ["lake 2"]
     assert (after.size, after.holding("2")) == (2, 1)

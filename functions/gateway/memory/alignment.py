@@ -61,10 +61,12 @@ def align(
     message and a stored one are; an edit of the latest question looks alike, a second device's new
     question does not.
     """
+    if len(request) == 1:  # alone, it is a new one, were it said before or not
+        return Alignment(new=[0])
     first = max(0, len(request) - MAX_COMPARED)
     window = list(request[first:])
     active = [entry for entry in log if entry.active]
-    pairs = _match(window, active) if len(window) > 1 else []  # alone, it is a new one: said or not
+    pairs = _match(window, active)
     if not pairs:
         return Alignment(new=list(range(len(request))))
     result = Alignment(matched={first + i: active[j].id for i, j in pairs})

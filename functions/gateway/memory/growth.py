@@ -145,6 +145,8 @@ def _with_entries(
 
 
 def _restate(log: Sequence[Entry], addition: Addition) -> list[Entry]:
+    if not addition.states:
+        return list(log)
     return [
         replace(entry, active=addition.states[entry.id] == "active")
         if entry.id in addition.states

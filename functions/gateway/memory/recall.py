@@ -78,7 +78,7 @@ class IndexCache:
         make: type[LexicalIndex] = LexicalIndex,
     ) -> LexicalIndex:
         before = self._entries.get(_place(key))
-        index = make(chunks(records, now), before.index.counts() if before else None)
+        index = make(chunks(records, now), before.index if before else None)
         ends = [record.expires_at or NEVER for record in records]
         good_until = min((end for end in ends if end > now), default=NEVER)
         weight = index.bytes + sum(len(record.content) for record in records)

@@ -56,16 +56,18 @@ class LexicalIndex:
         "bytes", "chunks", "length", "size",
     )  # fmt: skip
 
-    def __init__(
-        self, chunks: Iterable[Chunk], known: "Mapping[Passage, Counts] | None" = None
-    ) -> None:
-        """`known` are the terms of passages that another index holds already."""
+    def __init__(self, chunks: Iterable[Chunk], before: "LexicalIndex | None" = None) -> None:
+        """`before` knows the terms of passages that it holds already."""
         self.chunks = tuple(chunks)
+        grows = before is not None and self._begins_as(before)
         passages = [passage for chunk in self.chunks for passage in chunk.passages]
         self._chunks = array("I", (i for i, one in enumerate(self.chunks) for _ in one.passages))
         self._before, self._after = _neighbours(passages)
         self._lengths = array("I")
-        self._index(passages, known or {})
+        if before is not None and grows:
+            self._extend(before, passages)
+        else:
+            self._index(passages, {} if before is None else before.counts())
         self.size = len(passages)
         self.length = sum(self._lengths)  # of all messages together, in terms
         self.bytes = self._weigh(passages)  # about what it keeps in memory, texts included
@@ -81,6 +83,32 @@ class LexicalIndex:
             start = end
         passages = (passage for chunk in self.chunks for passage in chunk.passages)
         return dict(zip(passages, zip(self._lengths, found, strict=True), strict=True))
+
+    def _begins_as(self, before: "LexicalIndex") -> bool:
+        """Whether `before` holds the first of the chunks and no other; they are then the same
+        objects, so that what is known of them stays known."""
+        count = len(before.chunks)
+        if type(before) is not type(self) or self.chunks[:count] != before.chunks:
+            return False
+        self.chunks = (*before.chunks, *self.chunks[count:])
+        return True
+
+    def _extend(self, before: "LexicalIndex", passages: Sequence[Passage]) -> None:
+        """Postings of `before` with those of what follows: a segment grows at its end."""
+        added = LexicalIndex.__new__(LexicalIndex)
+        added._lengths = array("I")
+        added._index(passages[before.size :], {})
+        self._lengths = before._lengths + added._lengths
+        self._slots, self._ends, self._numbers = {}, array("I"), array("I")
+        counts = bytearray()
+        for slot, term in enumerate(dict.fromkeys((*before._slots, *added._slots))):
+            old, new = slice(*before._span(term)), slice(*added._span(term))
+            self._numbers += before._numbers[old]
+            self._numbers.extend([before.size + number for number in added._numbers[new]])
+            counts += before._counts[old] + added._counts[new]
+            self._slots[term] = slot
+            self._ends.append(len(self._numbers))
+        self._counts = bytes(counts)
 
     def _index(self, passages: Sequence[Passage], known: "Mapping[Passage, Counts]") -> None:
         numbers: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
@@ -139,11 +167,14 @@ class LexicalIndex:
         return Scored(self.chunks[chunk], max(each), each, place)
 
     def _with_neighbours(self, own: Mapping[int, float]) -> dict[int, float]:
-        scores = dict(own)
+        scores = defaultdict(float, own)
+        before, after = self._before, self._after
         for number, score in own.items():
-            for neighbour in (self._before[number], self._after[number]):
-                if neighbour >= 0:
-                    scores[neighbour] = scores.get(neighbour, 0.0) + BORROWED * score
+            lent = BORROWED * score
+            if (neighbour := before[number]) >= 0:
+                scores[neighbour] += lent
+            if (neighbour := after[number]) >= 0:
+                scores[neighbour] += lent
         return scores
 
     def _span(self, term: str) -> tuple[int, int]:

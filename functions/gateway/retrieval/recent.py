@@ -18,6 +18,9 @@ TERM_BYTES = 56  # a short word, which few other messages share
 class RecentIndex(LexicalIndex):
     __slots__ = ("_each",)
 
+    def _extend(self, before: LexicalIndex, passages: Sequence[Passage]) -> None:
+        self._index(passages, before.counts())
+
     def counts(self) -> dict[Passage, Counts]:
         passages = (passage for chunk in self.chunks for passage in chunk.passages)
         return dict(zip(passages, self._each, strict=True))
