@@ -40,9 +40,7 @@ async def _lived(url: str, now: float, people: Mapping[str, Sequence[Totals]]) -
     await documents.close()
 
 
-async def _counted(
-    documents: Documents, now: float, subject: str, days: Sequence[Totals]
-) -> None:
+async def _counted(documents: Documents, now: float, subject: str, days: Sequence[Totals]) -> None:
     first = day_of(bucket_at(now)) - len(days) + 1
     writes = [
         Set(
