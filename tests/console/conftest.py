@@ -17,7 +17,7 @@ from gateway.identity.development import DevelopmentIssuer
 from support.certificates import AUDIENCE, CertificateServer, SigningKey
 from support.chromium import ARGUMENTS, ChromiumMissing, executable
 from support.console import Console, subject
-from support.past import live, month
+from support.past import BUSY, live, month
 from support.service import Service, serving
 from support.upstream import LoopbackUpstream, echo
 
@@ -92,7 +92,7 @@ def settings(
 def service(folder: Path, settings: dict[str, str]) -> Iterator[Service]:
     """A local run: anybody may sign in under any name. Its admins have used it for a month."""
     subjects = [subject(name) for name in ADMINS]
-    past = {subject: month(number) for number, subject in enumerate(subjects)}
+    past = {subject: month(number, BUSY) for number, subject in enumerate(subjects)}
     live(f"sqlite:///{folder / 'memory.db'}", time.time(), past)
     told = {**settings, "ADMIN_SUBJECTS": ",".join(subjects)}
     with serving(folder, DEVELOPMENT_ISSUER="true", **told) as running:

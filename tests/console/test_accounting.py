@@ -32,7 +32,7 @@ def test_usage_is_shown_as_pictures_and_as_tables(admin: Console) -> None:
     totals, day = told["totals"], told["days"][-3]
     assert totals["answers_with_memory"] > 0
     tiles = page.get_by_role("list", name="Totals")
-    expect(tiles).to_contain_text(f"${totals['cost_saved_usd']:,.2f}saved in money")
+    expect(tiles).to_contain_text(f"${totals['cost_saved_usd']:,.2f}money saved")
     expect(tiles).to_contain_text(re.compile(r"7\d%of answers with memory"))
     expect(page.get_by_role("img", name=re.compile("Tokens by day: 30 days, sent"))).to_be_visible()
     page.get_by_text("As a table").first.click()

@@ -48,7 +48,7 @@ def test_people_are_listed_with_their_usage(admin: Console) -> None:
     row = row_of(admin, admin.name)
     expect(row).to_contain_text(f"{today['requests']} requests")
     row.get_by_role("button", name="30 days").click()
-    expect(row.get_by_role("list", name="Totals")).to_contain_text("saved in money")
+    expect(row.get_by_role("list", name="Totals")).to_contain_text("money saved")
 
 
 def test_everybodys_usage_is_added_up(admin: Console) -> None:
@@ -163,7 +163,7 @@ def test_the_cleanup_is_tried_dry_before_it_runs(admin: Console, names: Iterator
 def test_health_and_audit_are_told(admin: Console) -> None:
     page = admin.goes("admin/health").page
     expect(page.get_by_role("list", name="What was looked at")).to_contain_text("Model provider")
-    retriever = page.get_by_role("region", name="Retriever")
+    retriever = page.get_by_role("region", name="Ranking")
     expect(retriever).to_contain_text("shared words alone")
     expect(page.get_by_role("region", name="Limits")).to_contain_text("lets nobody in")
     admin.goes("admin/people")

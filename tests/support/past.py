@@ -16,6 +16,7 @@ from gateway.limits.window import DAY_SECONDS, DAYS_KEPT, SUBJECT, bucket_at, da
 from gateway.wiring.adapters import documents_from
 
 DAYS = 30
+BUSY = Totals(24, 100_000, 60_000, 21_000, 3_800, 18, 13, 55_800, 75_600, 18)
 PRICE, SAVED = 3_100, 4_200  # micro-dollars an answer
 
 

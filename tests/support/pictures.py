@@ -30,6 +30,22 @@ DAY_SECONDS = 86_400
 ADMINS = {theme: f"Ada {theme}" for theme in ("light", "dark", "phone")}
 OTHERS = ["google:110169484474386276334", "google:104398251117724910086", "key:house"]
 
+TALK = [
+    f"Day {day}: {plan}; a rest afterwards, something light to eat, and early to bed."
+    for day, plan in enumerate(
+        [
+            "the tram up to Graça and the view from the miradouro",
+            "the tile museum, then pastries in Belém",
+            "the ferry to Cacilhas and grilled sardines by the water",
+            "Sintra, the palace first and the gardens after lunch",
+            "a slow morning at the market and fado in the Mouraria",
+            "the beach at Cascais with bicycles along the coast",
+        ]
+        * 12,
+        1,
+    )
+]
+
 PAST = {
     "garden": (120, [
         "The spare key is under the third flower pot, the blue one.",
@@ -40,6 +56,7 @@ PAST = {
         "Our train to Lisbon leaves on 4 May at a quarter past seven, from platform 9.",
         "Lucas cannot eat shellfish, so no marisqueira for us.",
         "The flat in Alfama is on the fourth floor, and there is no lift.",
+        *TALK,
     ]),
     "rex": (21, [
         "My dachshund is called Rex, he is four and he likes apples.",
@@ -138,6 +155,9 @@ def seen(console: Console, view: str) -> None:
 
 
 def talked(console: Console) -> None:
+    """In a long conversation, of which little is sent."""
+    console.goes("chat/lisbon")
+    expect(console.page.get_by_role("heading", name="Lisbon in May")).to_be_visible()
     console.page.get_by_label("Model").select_option("gpt-4.1-mini")
     console.says(ASKED)
     console.why().nth(1).locator("blockquote").wait_for()

@@ -39,14 +39,14 @@ class Chat {
   async enter([session, message]) {
     this.open(false);
     this.sessions.choose(session ?? null);
-    this.sessions.load();
+    this.sessions.load().then(() => this.retitle());
     this.composer.prepare();
     if (!session) return this.fresh();
     if (session !== this.conversation.session) {
       this.titled("Conversation");
       await this.conversation.read(session);
     }
-    this.titled(this.sessions.titleOf(session) ?? this.conversation.firstWords() ?? "Conversation");
+    this.retitle();
     if (message) this.conversation.show(message);
     return undefined;
   }
@@ -69,6 +69,12 @@ class Chat {
     history.replaceState(null, "", `#/chat/${segment(id)}`);
     this.sessions.choose(id);
     this.titled(this.conversation.firstWords());
+  }
+
+  // The list, the conversation: whichever comes later knows the title.
+  retitle() {
+    const { session } = this.conversation;
+    if (session) this.titled(this.sessions.titleOf(session) ?? this.conversation.firstWords() ?? "Conversation");
   }
 
   titled(text) {

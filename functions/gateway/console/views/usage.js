@@ -42,7 +42,7 @@ function tiles(totals, config) {
     "ul.tiles",
     { "aria-label": "Totals" },
     tile(compact(totals.tokens_saved), "tokens saved", `${cut} of what would have been sent`),
-    tile(priced ? dollars(totals.cost_saved_usd ?? 0) : "–", "saved in money", priced ? `${dollars(totals.cost_usd ?? 0)} spent, at the price set here` : "no price is set here"),
+    tile(priced ? dollars(totals.cost_saved_usd ?? 0) : "–", "money saved", priced ? `${dollars(totals.cost_usd ?? 0)} spent, at the price set here` : "no price is set here"),
     tile(count(totals.requests), totals.requests === 1 ? "request" : "requests", plural(totals.answers, "answer")),
     tile(share, "of answers with memory", `${count(totals.answers_with_memory)} of ${count(totals.answers)}`),
   );

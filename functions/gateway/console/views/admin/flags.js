@@ -18,7 +18,7 @@ export class Flags {
     this.shell = shell;
     this.place = h("div");
     this.workspace = h("input", { placeholder: "ws_… or a person's id", autocapitalize: "none", spellcheck: false });
-    const form = h("form.bar", {}, field("Workspace", this.workspace, "Empty: the whole service."), h("button", { type: "submit" }, "Show"));
+    const form = h("form.bar", {}, field("Workspace; empty: the whole service", this.workspace), h("button", { type: "submit" }, "Show"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.enter();

@@ -46,7 +46,7 @@ function check(name, one) {
 // Numbers are this instance's own, since it started.
 function retriever({ kind, outcomes }) {
   const asked = Object.entries(outcomes).map(([name, times]) => [OUTCOMES[name] ?? name, count(times)]);
-  return part("Retriever", [["Who ranks", kind === "gpu" ? "the GPU tier" : "shared words alone"], ...asked]);
+  return part("Ranking", [["Done by", kind === "gpu" ? "the GPU tier" : "shared words alone"], ...asked]);
 }
 
 function part(title, lines) {

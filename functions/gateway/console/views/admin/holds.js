@@ -17,12 +17,12 @@ export class Holds {
       label: "Legal holds",
     });
     const button = h("button.primary", { type: "submit" }, icon("pin"), "Place a hold");
-    const form = h("form.bar", {}, field("Memory", this.id, "People have a hold beside each name too."), button);
+    const form = h("form.bar", {}, field("Memory", this.id), button);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       doing(button, () => this.place());
     });
-    this.element = h("div", {}, h("p.explain", {}, "A held memory stays as it is: the cleanup passes it by, and nothing in it can be edited, forgotten or erased. New turns are kept as ever."), form, this.pages.element);
+    this.element = h("div", {}, h("p.explain", {}, "A held memory stays as it is: the cleanup passes it by, and nothing in it can be edited, forgotten or erased. New turns are kept as ever. Those of people can be held from their list too."), form, this.pages.element);
   }
 
   enter() {

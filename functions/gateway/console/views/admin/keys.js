@@ -16,7 +16,7 @@ export class EverybodysKeys {
       empty: "There are no such keys.",
       label: "Everybody's keys",
     });
-    const form = h("form.bar", {}, field("Whose", this.subject, "Empty: everybody's."), h("button", { type: "submit" }, icon("search"), "Show"));
+    const form = h("form.bar", {}, field("Whose; empty: everybody's", this.subject), h("button", { type: "submit" }, icon("search"), "Show"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.enter();

@@ -64,7 +64,7 @@ export class People {
       input.value = now.limits[name] ?? now.budgets[name] ?? "";
       return field(words, input);
     });
-    const given = await ask(`Limits of ${one.subject ?? one.id}`, [h("p", {}, "Empty: as the service says for everybody. 0: none."), h("div.two", {}, inputs)], { action: "Set", answer: read });
+    const given = await ask(`Limits of ${one.subject ?? one.id}`, [h("p", {}, "Empty: as the service says for everybody. 0: no limit."), h("div.two", {}, inputs)], { action: "Set", answer: read });
     if (!given) return null;
     const said = ({ limits, budgets }) => [...Object.values(limits), ...Object.values(budgets)].some((value) => value !== null);
     const nothing = !said(given);

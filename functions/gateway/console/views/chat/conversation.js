@@ -3,7 +3,7 @@ import { segment } from "../../api.js";
 import { fill, h } from "../../dom.js";
 import { Fault, faultBox, wasStopped } from "../../faults.js";
 import { plural } from "../../format.js";
-import { announce } from "../../notice.js";
+import { announce, failed } from "../../notice.js";
 import { Answer } from "./answer.js";
 import { Question } from "./question.js";
 import { streamed } from "./streaming.js";
@@ -11,6 +11,7 @@ import { streamed } from "./streaming.js";
 const PAGE = 200;
 const SHOWN_AT_ONCE = 60;
 const RESENT = 6; // messages before a question that is asked again: they say where it stands
+const TAKEN_OUT = /\[REDACTED_[A-Z_]+\]/;
 const AT_END_PIXELS = 120;
 const ANNOUNCED_CHARACTERS = 400;
 
@@ -23,6 +24,7 @@ export class Conversation extends EventTarget {
     this.hidden = []; // earlier messages that are not on the page yet
     this.stopper = null;
     this.reading = 0;
+    this.preparing = false;
     this.log = h("div.log", { role: "log", "aria-live": "off", "aria-label": "Messages" });
     this.element = h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Conversation" }, this.log);
     this.clear();
@@ -161,22 +163,35 @@ export class Conversation extends EventTarget {
     this.answer(question, [{ role: "user", content: text }]);
   }
 
-  // The service knows a question asked again by the messages before it; a first one stands alone,
-  // so its earlier turn is taken back.
   async again(answer) {
-    if (this.busy) return;
     const place = this.entries.indexOf(answer);
     const question = this.entries[place - 1];
-    if (!question || question.role !== "user") return;
-    this.entries.splice(place).forEach((one) => one.element.remove());
-    const stored = answer.stored && this.session ? await this.storedTurn(question) : null;
-    if (stored === null || stored.before.length === 0) {
-      for (const one of stored?.turn ?? []) await this.shell.api.remove(`/v1/messages/${one.id}`);
-      this.answer(question, [{ role: "user", content: question.text }]);
-      return;
+    if (this.busy || this.preparing || question?.role !== "user") return;
+    this.preparing = true;
+    try {
+      const messages = await this.anew(question, answer);
+      this.entries.splice(place).forEach((one) => one.element.remove());
+      this.answer(question, messages);
+    } catch (fault) {
+      failed(fault);
+    } finally {
+      this.preparing = false;
     }
-    const told = stored.before.map(({ role, content }) => ({ role, content }));
-    this.answer(question, [...told, { role: "user", content: question.text }]);
+  }
+
+  // The service knows a question asked again by the messages before it, as they were said. A first
+  // one stands alone, and what had something taken out is not known by what is kept of it: there
+  // the earlier turn is taken back.
+  async anew(question, answer) {
+    const alone = [{ role: "user", content: question.text }];
+    const stored = answer.stored && this.session ? await this.storedTurn(question) : null;
+    if (!stored) return alone;
+    const { before, turn } = stored;
+    if (before.length && ![...before, ...turn].some((one) => TAKEN_OUT.test(one.content))) {
+      return [...before.map(({ role, content }) => ({ role, content })), ...alone];
+    }
+    for (const one of turn) await this.shell.api.remove(`/v1/messages/${one.id}`);
+    return alone;
   }
 
   async storedTurn(question) {
