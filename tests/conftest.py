@@ -5,12 +5,16 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gateway.documents.metered import MeteredDocuments
 from support.emulator import Emulator, EmulatorMissing
 from support.memories import Scribe
 from support.stores import KINDS, Opener, opener
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # no test hangs on a clock
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
