@@ -99,16 +99,18 @@ class LexicalIndex:
         added._lengths = array("I")
         added._index(passages[before.size :], {})
         self._lengths = before._lengths + added._lengths
-        self._slots, self._ends, self._numbers = {}, array("I"), array("I")
+        self._slots: dict[str, int] = {}
+        self._ends, self._numbers = array("I"), array("I")
         counts = bytearray()
         for slot, term in enumerate(dict.fromkeys((*before._slots, *added._slots))):
             old, new = slice(*before._span(term)), slice(*added._span(term))
             self._numbers += before._numbers[old]
             self._numbers.extend([before.size + number for number in added._numbers[new]])
-            counts += before._counts[old] + added._counts[new]
+            counts += before._counts[old]
+            counts += added._counts[new]
             self._slots[term] = slot
             self._ends.append(len(self._numbers))
-        self._counts = bytes(counts)
+        self._counts: bytes = bytes(counts)
 
     def _index(self, passages: Sequence[Passage], known: "Mapping[Passage, Counts]") -> None:
         numbers: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
