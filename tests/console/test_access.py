@@ -61,7 +61,9 @@ def peopled(console: Console) -> Console:
     statements = [{"text": "Lives in Oslo."}]
     entity = {"kind": "person", "name": "Ada", "statements": statements}
     console.request("POST", "/v1/memory/entities", entity)
-    console.request("POST", "/v1/keys", {"name": "laptop", "scopes": ["chat", "memory:read"]})
+    for name in ("laptop", "old phone"):
+        made = console.request("POST", "/v1/keys", {"name": name, "scopes": ["chat"]})
+    console.request("DELETE", f"/v1/keys/{made['id']}")
     allowed = {"limits": {"tokens_per_minute": 20_000}, "budgets": {"monthly_cost_usd": 40.5}}
     console.request("PUT", f"/v1/admin/limits/{subject(console.name)}", allowed)
     console.request("PUT", f"/v1/admin/holds/{digest(subject(console.name))}")
