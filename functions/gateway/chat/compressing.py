@@ -12,8 +12,9 @@ from typing import Any
 
 from gateway.accounts.flags import Flags
 from gateway.chat.call import Call
-from gateway.chat.compression import Compressor, Prompt
+from gateway.chat.compression import Compressor
 from gateway.chat.conversation import conversation_of
+from gateway.chat.prompt import Prompt
 from gateway.chat.replies import prompt_headers
 from gateway.chat.threads import Spoken, Threads, spoken
 from gateway.chat.wire import ChatRequest, text_of

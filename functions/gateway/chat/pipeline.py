@@ -9,11 +9,12 @@ from gateway.chat.admission import Admission, Admitted
 from gateway.chat.answers import Answers
 from gateway.chat.call import Call
 from gateway.chat.claims import Claim, Claims, StoredAnswer
-from gateway.chat.compression import Compressor, Prompt, Status
+from gateway.chat.compression import Compressor
 from gateway.chat.conversation import conversation_of, held_elsewhere
 from gateway.chat.delivery import Delivery
 from gateway.chat.models import KnownModel, Models
 from gateway.chat.prefills import Prefills
+from gateway.chat.prompt import Prompt, Status
 from gateway.chat.replies import Reply, replayed
 from gateway.chat.threads import Spoken, aligned, spoken
 from gateway.chat.turn import Turn
