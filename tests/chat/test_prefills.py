@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.chat.compression import Prompt
 from gateway.chat.prefills import Prefills
+from gateway.chat.prompt import Prompt
 from gateway.chat.turn import Turn
 from gateway.chat.wire import ChatRequest
 from gateway.limits.base import Reservation

@@ -17,7 +17,7 @@ from gateway.limits.limiter import Limiter
 from gateway.search.search import Wanted
 from gateway.upstream.base import Upstream
 from gateway.upstream.openai import OpenAIUpstream, make_client
-from gateway.upstream.preview import PreviewUpstream
+from gateway.upstream.preview.preview import PreviewUpstream
 from support.contexts import Mind
 from support.memories import ALICE, BOB
 from support.stores import sqlite_only

@@ -27,7 +27,7 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.records import owner_path
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.openai import OpenAIUpstream, make_client
-from gateway.upstream.preview import PreviewUpstream
+from gateway.upstream.preview.preview import PreviewUpstream
 from support.facts import Records
 from support.memories import ALICE, BOB, NOON, Scribe
 from support.stores import sqlite_only

@@ -10,9 +10,9 @@ import httpx
 import orjson
 import pytest
 
+from gateway.chat.call import Call
 from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import CompressionOptions, Compressor
-from gateway.chat.pipeline import Call
 from gateway.chat.threads import Threads
 from gateway.chat.wire import parse_chat
 from gateway.documents.sqlite import SqliteDocuments
@@ -21,6 +21,7 @@ from gateway.limits.base import Limits
 from gateway.limits.limiter import Limiter
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import Candidates, IndexCache, Recall
+from gateway.redaction.redaction import Redaction
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from support.chats import (
@@ -181,6 +182,7 @@ async def test_what_goes_wrong_gives_the_messages_back_unchanged(
         lambda: NOW,
         randomness,
         switched_on(),
+        Redaction(enabled=False),
     )
     given = long_conversation()
     request = parse_chat(orjson.dumps({"model": "m", "messages": given}))

@@ -565,6 +565,7 @@ def test_a_turn_costs_what_one_of_chat_does_and_a_kept_response_one_write_more(
             http.headers["x-api-key"] = f"sk-{name}"
             for i, (path, body) in enumerate(bodies):
                 http.post(path, json=body, headers={"x-session-id": f"s{i}"}).raise_for_status()
+            http.get("/health").raise_for_status()  # a line is written after the answer's last byte
         lines = [json.loads(line) for line in running.log.splitlines()]
     asked = [one for one in lines if one.get("endpoint") in {PATH, "/v1/chat/completions"}]
     writes = [one["document_writes"] for one in asked[3:]]

@@ -5,18 +5,25 @@ that no midnight adds its read. A past is written as turns would have written it
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
 import orjson
 
 from gateway.accounts.flags import Flags
+from gateway.chat.admission import Admission
+from gateway.chat.answers import Answers
+from gateway.chat.caching import ResponseCache
+from gateway.chat.call import Call
 from gateway.chat.claims import Claims
 from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import CompressionOptions, Compressor
+from gateway.chat.delivery import Delivery
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
-from gateway.chat.pipeline import Call, Pipeline
+from gateway.chat.models import Models, PriceList
+from gateway.chat.pipeline import Pipeline
 from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
 from gateway.chat.wire import parse_chat
@@ -32,6 +39,7 @@ from gateway.memory.records import Record, new_id
 from gateway.memory.segments import OPEN_SESSIONS, TAIL_TURNS
 from gateway.portability.erasure import Erasure
 from gateway.portability.export import Export
+from gateway.redaction.redaction import Redaction
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.settings import Settings
 from gateway.tokens.rs_bpe import RsBpeTokenizer
@@ -102,21 +110,23 @@ class Gateway:
             answers_are_memories=True,
             flags=flags or switched_on(),
         )
+        redaction = Redaction(enabled=False)
+        cached = partial(switched_on().enabled, "ENABLE_RESPONSE_CACHE")
+        cache = ResponseCache(documents, cached, 0, clock)
         self._pipeline = Pipeline(
-            limiter,
-            threads,
-            compressor,
+            Models(None, PriceList()),
+            Admission(limiter, threads, compressor, sizes, flags or switched_on()),
             claims,
-            Terse(),
-            finisher,
+            redaction,
+            compressor,
             Prefills(ranker),
-            sizes,
+            Answers(Terse(), cache),
+            Delivery(finisher),
             clock,
             randomness,
-            flags or switched_on(),
         )
         self._desk = CompressionDesk(
-            limiter, threads, compressor, clock, randomness, flags or switched_on()
+            limiter, threads, compressor, clock, randomness, flags or switched_on(), redaction
         )
         self.receipts = Receipts(documents)
         self.erasure = Erasure(documents, ranker, clock, BACKUP_DAYS)

@@ -7,6 +7,7 @@ goes over a socket.
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,12 +16,18 @@ from unittest import mock
 import orjson
 
 from gateway.chat import prompt as prompt_module
+from gateway.chat.admission import Admission
+from gateway.chat.answers import Answers
+from gateway.chat.caching import ResponseCache
+from gateway.chat.call import Call
 from gateway.chat.claims import Claims
 from gateway.chat.compression import CompressionOptions, Compressor
+from gateway.chat.delivery import Delivery
 from gateway.chat.economics import Prices
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
-from gateway.chat.pipeline import Call, Pipeline
+from gateway.chat.models import Models, PriceList
+from gateway.chat.pipeline import Pipeline
 from gateway.chat.prefills import Prefills
 from gateway.chat.threads import Threads
 from gateway.chat.wire import parse_chat
@@ -31,6 +38,7 @@ from gateway.limits.limiter import Limiter
 from gateway.memory.log import MessageLog
 from gateway.memory.recall import IndexCache, Recall
 from gateway.memory.records import new_id
+from gateway.redaction.redaction import Redaction
 from gateway.retrieval.base import Ranker
 from gateway.retrieval.lexical import LexicalRanker
 from gateway.tokens.rs_bpe import RsBpeTokenizer
@@ -164,19 +172,21 @@ def _pipeline(
         upstream.answers_are_memories,
         switched_on(),
     )
+    threads = Threads(documents, log, randomness)
     recall = Recall(documents, IndexCache(100_000_000))
+    compressor = Compressor(recall, ranker, tokenizer, options, clock)
+    cached = partial(switched_on().enabled, "ENABLE_RESPONSE_CACHE")
     return Pipeline(
-        limiter,
-        Threads(documents, log, randomness),
-        Compressor(recall, ranker, tokenizer, options, clock),
+        Models(None, PriceList()),
+        Admission(limiter, threads, compressor, sizes, switched_on()),
         claims,
-        upstream,
-        finisher,
+        Redaction(enabled=False),
+        compressor,
         Prefills(ranker),
-        sizes,
+        Answers(upstream, ResponseCache(documents, cached, 0, clock)),
+        Delivery(finisher),
         clock,
         randomness,
-        switched_on(),
     )
 
 

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 
 from gateway.tokens.rs_bpe import RsBpeTokenizer
 from gateway.upstream.base import Upstream, UpstreamRequest
-from gateway.upstream.preview import PreviewUpstream
+from gateway.upstream.preview.preview import PreviewUpstream
 from gateway.upstream.sse import EventSplitter
 from support.upstream import Answer, LoopbackUpstream, Recorded
 

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from gateway.chat.completion import Completion
-from gateway.chat.compression import Prompt
 from gateway.chat.outgoing import body_of
+from gateway.chat.prompt import Prompt
 from gateway.chat.wire import ChatRequest
 from gateway.errors import GatewayError
 from gateway.upstream.sse import encode

@@ -11,9 +11,10 @@ from random import Random
 from typing import Any
 
 from gateway.accounts.flags import Flags
-from gateway.chat.compression import Compressor, Prompt
+from gateway.chat.call import Call
+from gateway.chat.compression import Compressor
 from gateway.chat.conversation import conversation_of
-from gateway.chat.pipeline import Call
+from gateway.chat.prompt import Prompt
 from gateway.chat.replies import prompt_headers
 from gateway.chat.threads import Spoken, Threads, spoken
 from gateway.chat.wire import ChatRequest, text_of
@@ -38,15 +39,15 @@ class CompressionDesk:
         clock: Callable[[], float],
         randomness: Random,
         flags: Flags,
-        redaction: Redaction | None = None,
+        redaction: Redaction,
     ) -> None:
-        self._redaction = redaction or Redaction(enabled=False)
         self._limiter = limiter
         self._threads = threads
         self._compressor = compressor
         self._clock = clock
         self._randomness = randomness
         self._flags = flags
+        self._redaction = redaction
 
     async def compress(
         self, caller: Identity, request: ChatRequest, call: Call, *, with_memory: bool

@@ -3,10 +3,9 @@
 Knows the ranker's port and the memory, no upstream and no limits.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.chat.conversation import (
     Conversation,
@@ -14,47 +13,31 @@ from gateway.chat.conversation import (
     items_of,
     query_of,
     repeated_block,
+    tokens_before,
     upcoming,
 )
-from gateway.chat.economics import (
-    NOTHING_SENT,
-    Billed,
-    Forecast,
-    Money,
-    Prices,
-    compare,
-    cut_pays,
-)
+from gateway.chat.economics import Billed, Forecast, Prices, compare
+from gateway.chat.in_hand import InHand
+from gateway.chat.prefixes import cached, cached_uncut, outweighs_cut
 from gateway.chat.prompt import (
     Item,
     Layout,
     Line,
-    carried_tokens,
+    Prompt,
     in_tool_loop,
     lay_out,
-    leading_tokens,
     render,
     with_block,
 )
 from gateway.chat.quoting import count_block
-from gateway.chat.wire import (
-    INSTRUCTIONS,
-    REPLY_PRIMING_TOKENS,
-    Message,
-    count_extras,
-    count_message,
-    text_of,
-)
+from gateway.chat.wire import INSTRUCTIONS, Message, count_extras, count_message
 from gateway.memory.recall import Candidates, Recall, Scope
-from gateway.redaction.base import MARK
-from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Passage, Question, Ranker, Ranking
+from gateway.retrieval.base import LINE_OVERHEAD_TOKENS, Question, Ranker, Ranking
 from gateway.retrieval.lexical import LexicalIndex
 from gateway.retrieval.selection import select
 from gateway.retrieval.timing import timed
 from gateway.telemetry.stages import stage
 from gateway.tokens.base import Tokenizer
-
-Status = Literal["hit", "miss", "off", "degraded", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +48,6 @@ class CompressionOptions:
     scope: Scope = "user"
     top_k: int = 64
     prices: Prices | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What goes to the upstream and how it came about. Tokens are counted, never guessed.
-
-    `upcoming` is the session as it is about to be stored, where the ranker had better read it
-    before the next turn.
-    """
-
-    messages: Sequence[Message]
-    changed: bool = False
-    tokens_before: int = 0
-    tokens_after: int = 0
-    status: Status = "off"
-    retriever: str = "none; reason=memory-off"
-    lines: Sequence[Line] = ()
-    block: str = ""
-    segments_skipped: int = 0
-    latency_seconds: float = 0.0
-    forecast: Forecast = NOTHING_SENT
-    money: Money | None = None
-    layout: Mapping[str, int] = field(default_factory=dict)
-    upcoming: Sequence[Passage] = ()
-
-    @property
-    def tokens_saved(self) -> int:
-        """Negative when remembered lines of other sessions weigh more than what was cut."""
-        return self.tokens_before - self.tokens_after
 
 
 class Compressor:
@@ -132,7 +86,7 @@ class Compressor:
         """
         started = self._clock()
         items = items_of(conversation)
-        before = self._tokens_before(conversation, items)
+        before = tokens_before(conversation, items)
         layout = self._layout(conversation, items, before)
         if in_tool_loop(conversation.messages):
             prompt = self._prompt(conversation, layout, before, repeated_block(conversation))
@@ -174,16 +128,6 @@ class Compressor:
             upcoming=upcoming(conversation, self._tokenizer, now) if ranking.warms else (),
         )
 
-    def _tokens_before(self, conversation: Conversation, items: Sequence[Item]) -> int:
-        """This session's history plus what was sent, verbatim, each message once."""
-        head = conversation.loaded.head
-        in_hand = {item.id for item in items if item.id}
-        elsewhere = head.tokens - sum(
-            entry.tokens for entry in head.log if entry.active and entry.id in in_hand
-        )
-        tokens = conversation.fixed_tokens + sum(item.tokens for item in items)
-        return tokens + max(0, elsewhere)
-
     def _layout(self, conversation: Conversation, items: Sequence[Item], before: int) -> Layout:
         if before <= self.options.compress_above_tokens or conversation.unquoted:
             return Layout(items)
@@ -193,24 +137,15 @@ class Compressor:
             in_tail = sum(record.role == "user" for record in head.branch())
             first_turn = max(0, head.turns - in_tail)
         layout = lay_out(items, first_turn=first_turn, recent=self.options.recent_turns)
-        return Layout(items) if self._cache_is_worth_more(conversation, items, layout) else layout
-
-    def _cache_is_worth_more(
-        self, conversation: Conversation, items: Sequence[Item], layout: Layout
-    ) -> bool:
-        """Whether the prefix that the upstream has cached for this session outweighs the cut."""
-        usage, fixed = conversation.loaded.head.usage, conversation.fixed_tokens
-        cached = int(usage.get("cached_tokens") or 0)
-        prices = self._prices(conversation)
-        if prices is None or not cached or not layout.cut or usage.get("cut"):
-            return False
-        return not cut_pays(
-            prices,
-            whole=Billed(fixed + sum(item.tokens for item in items), cached),
-            window=Billed(fixed + layout.tokens, fixed + leading_tokens(layout)),
+        whole = outweighs_cut(
+            conversation,
+            items,
+            layout,
+            self._prices(conversation),
             block=self.options.token_budget,
             turns=self.options.recent_turns,
         )
+        return Layout(items) if whole else layout
 
     async def _ranked(
         self,
@@ -224,7 +159,7 @@ class Compressor:
         if not query:
             return Ranking((), "none; reason=no-question")
         owner, epoch = conversation.owner, conversation.loaded.owner.epoch
-        question = Question(query, indexes, owner, epoch, _InHand(layout, conversation))
+        question = Question(query, indexes, owner, epoch, InHand(layout, conversation))
         return await timed(self._ranker, question)
 
     def _selected(self, conversation: Conversation, layout: Layout, ranking: Ranking) -> list[Line]:
@@ -236,7 +171,7 @@ class Compressor:
             floor=scale.floor,
             relative=scale.relative,
             cost_power=scale.cost_power,
-            in_hand=_InHand(layout, conversation),
+            in_hand=InHand(layout, conversation),
             overhead_tokens=LINE_OVERHEAD_TOKENS,
         )
         ranks = ranking.ranks
@@ -258,8 +193,8 @@ class Compressor:
         instructions = sum(item.role in INSTRUCTIONS for item in layout.kept)
         changed = messages != list(conversation.messages)
         forecast = Forecast(
-            Billed(before, self._cached_uncut(conversation, layout, before)),
-            Billed(after, self._cached(conversation, layout, added)),
+            Billed(before, cached_uncut(layout, before, prices)),
+            Billed(after, cached(conversation, layout, added, prices)),
             seconds,
         )
         if not changed:
@@ -280,53 +215,6 @@ class Compressor:
             },
         )
 
-    def _cached_uncut(self, conversation: Conversation, layout: Layout, before: int) -> int:
-        """Of the session's whole history: all but the last answer and what followed it."""
-        kept = carried_tokens(layout.kept, blocks=False)
-        tokens = before - REPLY_PRIMING_TOKENS - layout.tokens + kept if kept else 0
-        return self._long_enough(conversation, tokens)
-
-    def _cached(self, conversation: Conversation, layout: Layout, block: int) -> int:
-        """What the session's last prompt and this one begin with, the upstream has cached."""
-        head, fixed = conversation.loaded.head, conversation.fixed_tokens - REPLY_PRIMING_TOKENS
-        looping = in_tool_loop(conversation.messages)
-        moved = layout.moved and not looping
-        if bool(head.usage.get("cut")) != bool(layout.cut) or (layout.cut and moved):
-            carried = leading_tokens(layout)
-        else:
-            blocks = bool(block) or bool(head.block.get("text"))
-            carried = carried_tokens(layout.kept, blocks=blocks and not looping)
-            carried += block if looping else 0
-        return self._long_enough(conversation, fixed + carried if carried else 0)
-
     def _prices(self, conversation: Conversation) -> Prices | None:
         """Of the model that is asked, or those of the settings."""
         return conversation.prices or self.options.prices
-
-    def _long_enough(self, conversation: Conversation, tokens: int) -> int:
-        """Of a prefix, what the upstream caches at all."""
-        prices = self._prices(conversation)
-        return tokens if prices is None or tokens >= prices.cached_from else 0
-
-
-class _InHand:
-    """Whether the prompt holds a message already, the same words in another session included.
-
-    What was stored redacted is compared with the prompt's words redacted.
-    """
-
-    def __init__(self, layout: Layout, conversation: Conversation) -> None:
-        self._ids = {item.id for item in layout.kept if item.id}
-        self._texts = {text_of(item.message).strip() for item in layout.kept}
-        self._redactor, self._unquoted = conversation.redactor, conversation.unquoted
-
-    def __call__(self, passage: Passage) -> bool:
-        if self._unquoted and passage.session == self._unquoted:
-            return True
-        if passage.id in self._ids or passage.text.strip() in self._texts:
-            return True
-        return MARK in passage.text and passage.text.strip() in self._redacted
-
-    @functools.cached_property
-    def _redacted(self) -> set[str]:
-        return {self._redactor.unlisted(text) for text in self._texts}

@@ -94,6 +94,17 @@ def items_of(conversation: Conversation) -> list[Item]:
     return [*sent[:place], *kept, *sent[place:]]
 
 
+def tokens_before(conversation: Conversation, items: Sequence[Item]) -> int:
+    """This session's history plus what was sent, verbatim, each message once."""
+    head = conversation.loaded.head
+    in_hand = {item.id for item in items if item.id}
+    elsewhere = head.tokens - sum(
+        entry.tokens for entry in head.log if entry.active and entry.id in in_hand
+    )
+    tokens = conversation.fixed_tokens + sum(item.tokens for item in items)
+    return tokens + max(0, elsewhere)
+
+
 def _in_pairs(records: Sequence[Record], answered_now: Collection[str | None]) -> list[Record]:
     """The records without tool calls that lack a reply and replies that lack their call.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gateway.chat.completion import Completion
-from gateway.chat.compression import Prompt
+from gateway.chat.prompt import Prompt
 from gateway.chat.wire import ChatRequest
 from gateway.errors import GatewayError
 

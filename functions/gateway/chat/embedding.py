@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
+from gateway.chat.call import Call
 from gateway.chat.models import Models
-from gateway.chat.pipeline import LARGE_BYTES, Call
 from gateway.chat.replies import Reply, passed_back, refused
 from gateway.chat.spending import held_cost
-from gateway.chat.wire import MAX_MODEL_CHARACTERS, parse_object
+from gateway.chat.wire import LARGE_BYTES, MAX_MODEL_CHARACTERS, parse_object
 from gateway.errors import BadRequest, UpstreamFailed
 from gateway.identity.base import Identity
 from gateway.limits.base import Spent

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.chat.compression import Prompt
+from gateway.chat.prompt import Prompt
 from gateway.chat.wire import ChatRequest
 
 LONG_NUMBER = re.compile(rb"[0-9]{17}")

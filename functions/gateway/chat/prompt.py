@@ -7,13 +7,16 @@ are one data message right before the last user message, so that all before it i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
+from gateway.chat.economics import NOTHING_SENT, Forecast, Money
 from gateway.chat.wire import INSTRUCTIONS, Message
 from gateway.memory.records import text_digest
 from gateway.retrieval.base import Passage
+
+Status = Literal["hit", "miss", "off", "degraded", "timeout"]
 
 OPENING = "<remembered>"
 CLOSING = "</remembered>"
@@ -78,6 +81,35 @@ class Layout:
     @property
     def tokens(self) -> int:
         return sum(item.tokens for item in self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What goes to the upstream and how it came about. Tokens are counted, never guessed.
+
+    `upcoming` is the session as it is about to be stored, where the ranker had better read it
+    before the next turn.
+    """
+
+    messages: Sequence[Message]
+    changed: bool = False
+    tokens_before: int = 0
+    tokens_after: int = 0
+    status: Status = "off"
+    retriever: str = "none; reason=memory-off"
+    lines: Sequence[Line] = ()
+    block: str = ""
+    segments_skipped: int = 0
+    latency_seconds: float = 0.0
+    forecast: Forecast = NOTHING_SENT
+    money: Money | None = None
+    layout: Mapping[str, int] = field(default_factory=dict)
+    upcoming: Sequence[Passage] = ()
+
+    @property
+    def tokens_saved(self) -> int:
+        """Negative when remembered lines of other sessions weigh more than what was cut."""
+        return self.tokens_before - self.tokens_after
 
 
 def window_start(turns_before: int, recent: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.chat.claims import StoredAnswer
-from gateway.chat.compression import Prompt
+from gateway.chat.prompt import Prompt
 from gateway.chat.relay import Relay
 from gateway.chat.turn import Turn
 from gateway.errors import UpstreamFailed

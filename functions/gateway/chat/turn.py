@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from gateway.chat.caching import Looked
 from gateway.chat.claims import Claim
-from gateway.chat.compression import Prompt
 from gateway.chat.models import KnownModel
+from gateway.chat.prompt import Prompt
 from gateway.chat.threads import Spoken
 from gateway.chat.wire import ChatRequest
 from gateway.limits.base import Reservation

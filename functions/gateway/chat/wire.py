@@ -19,6 +19,7 @@ from gateway.tokens.base import Tokenizer
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 INSTRUCTIONS = ("system", "developer")
 MAX_MESSAGES = 20_000
+LARGE_BYTES = 256 * 1024  # of a body, whose tokens are counted beside the loop
 MAX_NESTING = 128  # orjson reads 1024 levels and writes 254, some of them around what is stored
 MAX_COUNT = 10_000_000  # of tokens or choices; their product still fits where tokens are counted
 MEDIA_TOKENS = 765  # one 1024x1024 picture at high detail in OpenAI's own arithmetic

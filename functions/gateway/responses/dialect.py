@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from gateway.chat.completion import Completion
-from gateway.chat.compression import Prompt
 from gateway.chat.outgoing import exact_fields, written
+from gateway.chat.prompt import Prompt
 from gateway.chat.wire import ChatRequest, Message
 from gateway.errors import GatewayError
 from gateway.responses.completion import ResponsesCompletion

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gateway.chat.call import Call
 from gateway.chat.names import Names
-from gateway.chat.pipeline import Call, Pipeline
+from gateway.chat.pipeline import Pipeline
 from gateway.chat.replies import Reply
 from gateway.errors import GatewayError, NotFound
 from gateway.identity.base import Identity

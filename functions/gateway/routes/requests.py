@@ -10,7 +10,7 @@ from typing import Any, cast
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.accounts.workspace import Role
-from gateway.chat.pipeline import Call, MemoryMode
+from gateway.chat.call import Call, MemoryMode
 from gateway.errors import BadRequest, Forbidden, TooLarge, TooSlow
 from gateway.identity.base import Authenticator, Identity
 from gateway.routes.scopes import check_scope

@@ -49,7 +49,7 @@ def upstream_from(settings: Settings, client: httpx.AsyncClient, tokenizer: Toke
     if settings.upstreams.get_secret_value():
         return several_from(settings, client, SystemRandom())
     if settings.upstream_base in PREVIEWS:
-        from gateway.upstream.preview import PreviewUpstream
+        from gateway.upstream.preview.preview import PreviewUpstream
 
         return PreviewUpstream(tokenizer.count, OPENING, time.time)
     return OpenAIUpstream(

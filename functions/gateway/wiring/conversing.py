@@ -4,10 +4,13 @@ from functools import partial
 
 from starlette.routing import Route
 
+from gateway.chat.admission import Admission
+from gateway.chat.answers import Answers
 from gateway.chat.caching import ResponseCache
 from gateway.chat.claims import Claims
 from gateway.chat.compressing import CompressionDesk
 from gateway.chat.compression import Compressor
+from gateway.chat.delivery import Delivery
 from gateway.chat.embedding import Embedding
 from gateway.chat.estimates import Sizes
 from gateway.chat.finisher import Finisher
@@ -53,20 +56,16 @@ def conversing(parts: Parts) -> list[Route]:
         names,
     )
     pipeline = Pipeline(
-        parts.limiter,
-        threads,
-        compressor,
+        parts.models,
+        Admission(parts.limiter, threads, compressor, sizes, parts.flags),
         claims,
-        parts.upstream,
-        finisher,
+        parts.redaction,
+        compressor,
         Prefills(parts.ranker),
-        sizes,
+        Answers(parts.upstream, _cache(parts)),
+        Delivery(finisher),
         clock,
         randomness,
-        parts.flags,
-        parts.redaction,
-        parts.models,
-        _cache(parts),
     )
     desk = CompressionDesk(
         parts.limiter, threads, compressor, clock, randomness, parts.flags, parts.redaction
