@@ -21,7 +21,15 @@ from support.upstream import LoopbackUpstream
 pytestmark = pytest.mark.service
 
 Claims = Callable[..., dict[str, Any]]
-OPEN = {"/health", "/health/detailed", "/openapi.json", "/docs"}
+OPEN = {
+    "/",
+    "/console/config.json",
+    "/console/{path}",
+    "/health",
+    "/health/detailed",
+    "/openapi.json",
+    "/docs",
+}
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 

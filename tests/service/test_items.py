@@ -42,6 +42,8 @@ def test_an_item_is_stored_read_and_listed_the_same(ada: Person) -> None:
         "thread_id": "kitchen",
         "content": FACT,
         "item_type": "fact",
+        "role": "user",
+        "pin": False,
     }
     assert ada.get(f"/v1/items/{item['id']}").json() == item
     assert listed(ada) == [item]

@@ -28,6 +28,7 @@ PERSONAL_ROUTES = (
     "/v1/keys",
     "/v1/usage",
     "/v1/admin",
+    "/console",
     "/health",
     "/metrics",
     "/docs",
@@ -89,7 +90,9 @@ def routes_of_a_memory(app: Starlette) -> list[tuple[str, str]]:
     return [
         (method, route.path)
         for route in app.routes
-        if isinstance(route, Route) and not route.path.startswith(PERSONAL_ROUTES)
+        if isinstance(route, Route)
+        and route.path != "/"
+        and not route.path.startswith(PERSONAL_ROUTES)
         for method in sorted((route.methods or set()) - {"HEAD"})
     ]
 
