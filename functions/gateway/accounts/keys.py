@@ -4,7 +4,6 @@ A key's document decides about it and is found by its digest alone, in one read.
 beneath a person's name make the list of their keys, so that nobody's list reads anybody else's.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
@@ -33,12 +32,10 @@ from gateway.documents.base import (
     Update,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.errors import Contested
 
 MOST_KEYS = 100
-ATTEMPTS = 16
-FIRST_PAUSE_SECONDS = 0.01
-LONGEST_PAUSE_SECONDS = 0.5
 USE_WRITTEN_SECONDS = 3600.0
 AFTER_ALL = "~"  # sorts behind every digest that goes on here
 
@@ -52,6 +49,7 @@ class Keys:
         self._documents = documents
         self._clock = clock
         self._randomness = randomness
+        self._patience = Patience(randomness)
 
     async def create(
         self,
@@ -166,7 +164,8 @@ class Keys:
         self, find: Callable[[], Awaitable[Key]], change: Change, *beside: Write
     ) -> Key:
         """By compare-and-set. `beside` is written even where nothing is left to change."""
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries("The key")
+        while True:
             before = await find()
             after = change(before)
             if after == before and not beside:
@@ -177,8 +176,7 @@ class Keys:
                 written = await self._documents.commit(update, _pointer(after), *beside)
                 return replace(after, version=written[0].version)
             except Conflict:
-                await self._pause(attempt)
-        raise StoreUnavailable("The key is too busy; try again.")
+                await tries.pause()
 
     async def _tidied(self, subject: str, now: float) -> list[Delete]:
         """What removes pointers whose time is over. Raises `Contested` when the list is full."""
@@ -193,10 +191,6 @@ class Keys:
 
     async def _pointers(self, subject: str) -> list[Document]:
         return await self._documents.list(pointers(subject), limit=2 * MOST_KEYS)
-
-    async def _pause(self, attempt: int) -> None:
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
-        await asyncio.sleep(self._randomness.uniform(0, longest))
 
 
 def _pointer(key: Key) -> Write:

@@ -21,13 +21,12 @@ from gateway.documents.base import (
     Update,
     Write,
 )
+from gateway.documents.patience import Patience
 from gateway.errors import BadRequest
 
 PATH = "ops/overrides"
 FRESH_SECONDS = 60.0
 MOST_OVERRIDES = 2_000  # 250 bytes each
-ATTEMPTS = 16
-LONGEST_PAUSE_SECONDS = 0.2
 
 Said = Mapping[str, Allowance]
 
@@ -40,7 +39,7 @@ class Overrides:
     ) -> None:
         self._documents = documents
         self._clock = clock
-        self._randomness = randomness
+        self._patience = Patience(randomness)
         self._known: Said = {}
         self._read_at = -FRESH_SECONDS
         self._reading: asyncio.Task[None] | None = None
@@ -89,7 +88,8 @@ class Overrides:
         return there
 
     async def _change(self, change: Callable[[Said], Said], *beside: Write) -> None:
-        for attempt in range(ATTEMPTS):
+        tries = self._patience.tries("The document of limits")
+        while True:
             before = await self._document()
             after = change(_said(before))
             write: Write = Create(PATH, _packed(after))
@@ -98,11 +98,10 @@ class Overrides:
             try:
                 await self._documents.commit(write, *beside)
             except Conflict:
-                await self._pause(attempt)
+                await tries.pause()
                 continue
             self._known, self._read_at = after, self._clock()
             return
-        raise StoreUnavailable("The limits are being changed by others; try again.")
 
     async def _read(self) -> None:
         try:
@@ -113,10 +112,6 @@ class Overrides:
 
     async def _document(self) -> Document | None:
         return (await self._documents.get(PATH))[0]
-
-    async def _pause(self, attempt: int) -> None:
-        longest = min(LONGEST_PAUSE_SECONDS, 0.01 * 2**attempt)
-        await asyncio.sleep(self._randomness.uniform(0, longest))
 
 
 def _said(document: Document | None) -> Said:

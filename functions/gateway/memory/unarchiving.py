@@ -4,12 +4,12 @@ One commit takes it out of the archive and puts it where an import would: at its
 session's tail, or among the owner's segments. Unpinned, the next cleanup would archive it again.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
-from gateway.documents.base import Conflict, Documents, StoreUnavailable, Write
+from gateway.documents.base import Conflict, Documents, Write
+from gateway.documents.patience import Patience
 from gateway.errors import NotFound
 from gateway.memory import segments as packing
 from gateway.memory.archived import Archived, Shelved, without
@@ -21,8 +21,6 @@ from gateway.memory.returning import Returned, returned
 from gateway.memory.segments import Filled
 from gateway.memory.storage import read_segment, saved, segment_path, segment_write
 
-ATTEMPTS = 8
-LONGEST_PAUSE_SECONDS = 0.5
 NAMELESS = "restored"  # the session of what came from one that is deleted
 
 
@@ -37,12 +35,13 @@ class Unarchiving:
         self._documents = documents
         self._archived = archived
         self._clock = clock
-        self._randomness = randomness
+        self._patience = Patience(randomness)
 
     async def restore(self, owner: str, id: str) -> tuple[Record, str]:
         """The message as it is afterwards, and its session. Raises `NotFound` for what is not in
-        the archive, `StoreUnavailable` where the race is lost `ATTEMPTS` times."""
-        for attempt in range(ATTEMPTS):
+        the archive, `StoreUnavailable` where the race is lost too often."""
+        tries = self._patience.tries()
+        while True:
             found = await self._archived.get(owner, id)
             if not found.record.alive(self._clock()):
                 raise NotFound("No such message.", code="message_not_found")
@@ -52,9 +51,7 @@ class Unarchiving:
                 await self._documents.commit(*await self._writes(owner, found, record, session))
                 return record, session
             except Conflict:
-                longest = min(LONGEST_PAUSE_SECONDS, 0.01 * 2**attempt)
-                await asyncio.sleep(self._randomness.uniform(0, longest))
-        raise StoreUnavailable("The memory is too busy; try again.")
+                await tries.pause()
 
     async def _writes(
         self, owner: str, found: Shelved, record: Record, session: str
