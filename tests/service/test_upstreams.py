@@ -82,8 +82,10 @@ def test_what_nobody_answers_is_the_last_ones_refusal(
 
 
 def test_the_list_holds_the_models_of_all(alice: Person, first: LoopbackUpstream) -> None:
-    listed = {"object": "list", "data": [{"id": "gpt-5"}, {"id": "hidden"}]}
-    first.queue(Answer.json(listed), Answer.json({"data": [{"id": "exact"}]}), path="models")
+    listed = Answer.json(
+        {"object": "list", "data": [{"id": "gpt-5"}, {"id": "hidden"}, {"id": "exact"}]}
+    )
+    first.queue(listed, listed, path="models")  # two keys ask it at once, in whatever order
     told = alice.get("/v1/models").raise_for_status().json()["data"]
     assert {one["id"] for one in told} == {"gpt-5", "exact", "m", "org/other"}
 
