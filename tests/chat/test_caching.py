@@ -4,11 +4,12 @@ from typing import Any
 
 import orjson
 
-from gateway.chat.caching import Kept, ResponseCache
+from gateway.chat.caching import ResponseCache
 from gateway.chat.wire import parse_chat
 from gateway.documents.base import StoreUnavailable
 from gateway.documents.metered import MeteredDocuments
 from gateway.identity.base import Identity
+from gateway.upstream.base import WholeResponse
 from limits.clock import Clock
 from support.upstream import completion
 
@@ -17,9 +18,9 @@ REQUEST = parse_chat(b'{"model": "m", "temperature": 0, "messages": [{"role": "u
 WHOLE = orjson.dumps(completion("Four."))
 
 
-def told() -> Kept:
+def told() -> WholeResponse:
     """An upstream's answer."""
-    return Kept(WHOLE, {"content-type": "application/json"})
+    return WholeResponse(WHOLE, {"content-type": "application/json"})
 
 
 async def switched_on(_: str) -> bool:

@@ -28,29 +28,11 @@ from gateway.documents.base import (
 from gateway.identity.base import Identity
 from gateway.memory.records import content_hash, owner_path
 from gateway.memory.upgrades import SCHEMA
-from gateway.upstream.base import UpstreamResponse
+from gateway.upstream.base import UpstreamResponse, WholeResponse
 from gateway.upstream.sse import EventSplitter
 
 MAX_BYTES = 400 * 1024
 EVENT_STREAM = "text/event-stream"
-
-
-@dataclass(slots=True)
-class Kept:
-    """An answer out of the store, as an upstream's."""
-
-    body: bytes
-    headers: Mapping[str, str]
-    status: int = 200
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self.body
-
-    async def read(self) -> bytes:
-        return self.body
-
-    async def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +76,7 @@ class Looked:
     """`answer` on a hit, a `place` on a miss; neither where this request is not for the cache, or
     where somebody else is just filling its place."""
 
-    answer: Kept | None = None
+    answer: WholeResponse | None = None
     place: Place | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -173,13 +155,13 @@ class ResponseCache:
         with contextlib.suppress(Conflict, StoreUnavailable):
             await self._documents.commit(Update(place.path, fields, place.version, until))
 
-    def _answer(self, found: Document) -> Kept | None:
+    def _answer(self, found: Document) -> WholeResponse | None:
         """Whatever the store's own clean-up has not taken away yet, its time may be over."""
         fields: Mapping[str, Any] = found.fields
         if found.expired(self._clock()) or fields.get("state") != "kept":
             return None
         body = base64.b64decode(fields["body"])
-        return Kept(body, {"content-type": fields["content_type"]})
+        return WholeResponse(body, {"content-type": fields["content_type"]})
 
 
 def _wanted(request: ChatRequest, asked: bool | None) -> bool:

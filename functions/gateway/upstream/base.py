@@ -1,7 +1,7 @@
 """The upstream port: one HTTP exchange with whatever answers, as bytes in and bytes out."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -34,6 +34,24 @@ class UpstreamResponse(Protocol):
 
     async def close(self) -> None:
         """Release the connection; safe to call twice and in the middle of the body."""
+
+
+@dataclass(slots=True)
+class WholeResponse:
+    """One that is all here: nothing of it is still coming."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    status: int = 200
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self.body
+
+    async def read(self) -> bytes:
+        return self.body
+
+    async def close(self) -> None:
+        pass
 
 
 class Upstream(Protocol):

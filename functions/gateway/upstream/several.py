@@ -7,7 +7,7 @@ costing time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -15,7 +15,7 @@ import orjson
 
 from gateway.breaker import Breaker, Permit
 from gateway.errors import GatewayError, NotFound, Unavailable, UpstreamFailed, UpstreamUnreachable
-from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse
+from gateway.upstream.base import Upstream, UpstreamRequest, UpstreamResponse, WholeResponse
 from gateway.upstream.routing import Route, asked_in_order
 
 TRIES = 2  # at one upstream
@@ -35,24 +35,6 @@ class Lane:
     upstream: Upstream
     breaker: Breaker
     listed: list[object] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Listed:
-    """A list of models put together here."""
-
-    body: bytes
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self.body
-
-    async def read(self) -> bytes:
-        return self.body
-
-    async def close(self) -> None:
-        pass
 
 
 class SeveralUpstreams:
@@ -131,7 +113,7 @@ class SeveralUpstreams:
         await self._sleep(pause)
         return request.abandoned is None or not await request.abandoned()
 
-    async def _models(self, request: UpstreamRequest) -> Listed:
+    async def _models(self, request: UpstreamRequest) -> WholeResponse:
         """All lists in one; of an upstream that errs the last good one. Raises its error where
         nobody answered."""
         told = await asyncio.gather(
@@ -145,7 +127,7 @@ class SeveralUpstreams:
             for model in lane.listed:
                 if isinstance(model, dict) and lane.route.takes(str(model.get("id"))):
                     known.setdefault(model.get("id"), model)
-        return Listed(orjson.dumps({"object": "list", "data": list(known.values())}))
+        return WholeResponse(orjson.dumps({"object": "list", "data": list(known.values())}))
 
 
 async def _tried(lane: Lane, permit: Permit, request: UpstreamRequest) -> Refusal:
