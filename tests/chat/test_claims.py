@@ -1,31 +1,15 @@
 """Idempotency keys whose holders die, come late, or cannot reach the store."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from gateway.chat.claims import IN_FLIGHT_SECONDS, Claim, Claims, StoredAnswer
 from gateway.documents.base import StoreUnavailable
-from gateway.documents.sqlite import SqliteDocuments
 from gateway.errors import Contested
 from limits.clock import Clock
-from support.memories import ALICE, NOON
+from support.memories import ALICE
 from support.outages import Unreliable
 
 ANSWER = StoredAnswer(200, {"content-type": "application/json"}, b"{}")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Unreliable]:
-    opened = Unreliable(SqliteDocuments(str(tmp_path / "documents.db")))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(NOON)
 
 
 @pytest.fixture

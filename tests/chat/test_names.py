@@ -1,29 +1,13 @@
 """Names of what the upstream keeps: the person's own alone, and for as long as it is kept."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from gateway.chat.names import KEPT_SECONDS, Names
-from gateway.documents.sqlite import SqliteDocuments
 from limits.clock import Clock
-from support.memories import ALICE, NOON
+from support.memories import ALICE
 from support.outages import Unreliable
 
 TEAM = "workspace:team"
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Unreliable]:
-    opened = Unreliable(SqliteDocuments(str(tmp_path / "documents.db")))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(NOON)
 
 
 @pytest.fixture
